@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An area is a range of memory that devices share. A face is a way to address it; an area says which
+ * faces it has, and nobody asks how it came to be. Providers (area_ops) create areas, one file each,
+ * listed in provider/registry.c.
+ */
+#ifndef SLUICE_DMABUF_AREA_H
+#define SLUICE_DMABUF_AREA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+
+enum area_face {
+	AREA_FACE_CPU = 1 << 0,    /* `base` may be dereferenced */
+	AREA_FACE_FIXED = 1 << 1,  /* may be registered as an io_uring fixed buffer (pinnable pages) */
+	AREA_FACE_DMABUF = 1 << 2, /* `dmabuf_fd` exports the same pages */
+};
+
+enum { AREA_NOT_FIXED = -1 };
+
+struct area_spec {
+	const char *name; /* for messages */
+	size_t size;      /* bytes, a multiple of 4096 */
+};
+
+struct area {
+	const struct area_ops *ops;
+	char name[32];
+	size_t size;
+	unsigned faces;    /* enum area_face */
+	void *base;        /* AREA_FACE_CPU, else NULL */
+	int memfd;         /* -1: none */
+	int dmabuf_fd;     /* AREA_FACE_DMABUF, else -1 */
+	int fixed_index;   /* in the loop of the worker that owns the area; AREA_NOT_FIXED */
+	char why_not[128]; /* why a face that was wanted is missing; empty when none is */
+};
+
+/* PORT. A provider of areas. */
+struct area_ops {
+	const char *name; /* as in [memory] provider */
+	/*
+	 * Fills in @area (zeroed, name, size and ops set) with its memory and faces. May block. Memory
+	 * is zeroed. 0, or a negative errno with nothing left behind; then `why_not` says why.
+	 */
+	int (*create)(struct area *area, const struct area_spec *spec);
+	/* Gives the memory back; no device may be using it. */
+	void (*destroy)(struct area *area);
+};
+
+/* All providers, best first; NULL-terminated. */
+extern const struct area_ops *const area_providers[];
+
+/*
+ * Creates an area by the provider called @provider, or by the first that can for "auto".
+ * 0 or negative errno; area->why_not then has the reason for people.
+ */
+int area_create(struct area *area, const char *provider, const struct area_spec *spec);
+void area_destroy(struct area *area);
+
+/*
+ * Puts the area into @loop's fixed-buffer table at @index and sets fixed_index. Negative errno (and
+ * `why_not`) when the kernel refuses, typically ENOMEM for RLIMIT_MEMLOCK; the area is still usable.
+ */
+int area_register_fixed(struct area *area, struct loop *loop, unsigned index);
+void area_unregister_fixed(struct area *area, struct loop *loop);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * PORT. A backend stores a namespace's blocks. One file each, listed in registry.c. A backend is
+ * opened once, by the main thread, before privileges are dropped; attached to every worker's loop;
+ * then takes I/O from all workers at once.
+ */
+#ifndef SLUICE_TARGET_BACKEND_H
+#define SLUICE_TARGET_BACKEND_H
+
+#include "base/loop.h"
+#include "base/nvme.h"
+#include "config/config.h"
+#include "dmabuf/span.h"
+
+struct backend;
+
+enum backend_opcode {
+	BACKEND_READ,
+	BACKEND_WRITE,
+	BACKEND_FLUSH,
+	BACKEND_WRITE_ZEROES,
+	BACKEND_DISCARD,
+	BACKEND_OPCODES
+};
+
+enum backend_io_flags {
+	BACKEND_IO_FUA = 1 << 0,     /* write is durable when it completes */
+	BACKEND_IO_UNMAP = 1 << 1,   /* write zeroes may deallocate */
+};
+
+enum { BACKEND_IO_IOVS = 16 };
+
+/*
+ * One I/O. The submitter fills in the first part and keeps all of it until `done`. Offset and length
+ * are multiples of the block size and inside the device; the submitter has checked that.
+ */
+struct backend_io {
+	enum backend_opcode opcode;
+	unsigned flags;
+	uint64_t offset; /* bytes */
+	uint64_t len;    /* bytes; READ and WRITE at most limits.max_transfer */
+	const struct spanv *data; /* READ and WRITE: first @len bytes of it */
+	/* Called once, on the loop's thread, possibly before submit returns. @error: 0 or negative errno. */
+	void (*done)(struct backend_io *io, int error);
+
+	/* The backend's own while the I/O is in flight. */
+	struct backend *backend;
+	struct loop *loop;
+	struct op op;
+	struct list link;
+	struct timer timer;
+	uint64_t moved; /* bytes done, when it goes in several pieces */
+	struct iovec iov[BACKEND_IO_IOVS];
+	int saved_error;
+};
+
+/* Facts about an open backend. */
+struct backend_limits {
+	uint64_t size;          /* bytes, a multiple of the block size */
+	uint8_t block_shift;    /* logical block, 9..16 */
+	uint8_t phys_shift;     /* physical block or preferred granularity, >= block_shift */
+	uint32_t mem_align;     /* alignment that data memory needs, bytes */
+	uint32_t max_transfer;  /* bytes in one READ or WRITE */
+	uint32_t max_segments;  /* spans in one READ or WRITE */
+	bool direct;            /* bypasses the page cache */
+	bool fixed;             /* takes fixed buffers */
+	bool volatile_cache;    /* FLUSH means something */
+	bool write_zeroes;      /* natively; else the core writes zeroes */
+	bool discard;
+	bool discard_zeroes;    /* deallocated blocks read as zero */
+	bool read_only;
+	bool rotational;
+};
+
+/* How a drive names itself and how it feels; valid where the backend has such a drive below it. */
+struct backend_identity {
+	bool valid;
+	char serial[21];
+	char model[41];
+	char firmware[9];
+	uint8_t nguid[16]; /* zero: none */
+	uint8_t eui64[8];
+};
+
+struct backend_ops {
+	const char *name; /* as in [namespace] backend */
+	/*
+	 * Opens what @config names and fills in backend->limits and backend->identity. May block.
+	 * Allocates and returns the backend in *@out (embedding struct backend first). 0, or negative
+	 * errno with nothing left open and @err (a sentence: thing, fault, remedy) written.
+	 */
+	int (*open)(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
+	/*
+	 * Makes the backend usable from @loop; @index is unique per backend and below LOOP_FIXED_FILES,
+	 * for its fixed file. Called before the loop runs, with no I/O in flight. May block. NULL: nothing to do.
+	 */
+	int (*attach)(struct backend *backend, struct loop *loop, unsigned index);
+	/* Starts @io on @loop. Never blocks, never fails: errors go to io->done. */
+	void (*submit)(struct backend *backend, struct loop *loop, struct backend_io *io);
+	/*
+	 * Memory that holds @len bytes at @offset itself, so that transports move data without a
+	 * buffer: 0 and *@span, or -ENOTSUP. NULL: never. The memory lives as long as the backend.
+	 */
+	int (*map)(struct backend *backend, uint64_t offset, uint32_t len, bool for_write, struct span *span);
+	/*
+	 * Asks the drive for its health log into @log, passed on as it is. May block for milliseconds;
+	 * called from a helper thread, never from a loop. 0 or negative errno. NULL: has no such log.
+	 */
+	int (*health)(struct backend *backend, struct nvme_smart_log *log);
+	/*
+	 * Looks whether size or presence changed: updates limits.size (atomically visible) and returns
+	 * 1 when it did, 0 when not, -ENODEV when the device is gone. Does not block. NULL: cannot change.
+	 */
+	int (*refresh)(struct backend *backend);
+	/* Undoes attach. No I/O in flight. May be NULL. */
+	void (*detach)(struct backend *backend, struct loop *loop, unsigned index);
+	/* Closes and frees. No I/O in flight, detached everywhere. */
+	void (*close)(struct backend *backend);
+};
+
+/* First member of every backend's own structure. */
+struct backend {
+	const struct backend_ops *ops;
+	struct backend_limits limits;
+	struct backend_identity identity;
+	char path[256];   /* what people know it by: "/dev/nvme0n1", "ram 1 GiB" */
+	char detail[128]; /* anything notable for `sluicectl namespaces`, such as why not O_DIRECT */
+};
+
+/* All backends; NULL-terminated. */
+extern const struct backend_ops *const backend_registry[];
+
+/*
+ * Opens the backend that @config names, wrapped by `fault` when the configuration has fault rules.
+ * As backend_ops.open.
+ */
+int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
+
+static inline void backend_submit(struct backend *backend, struct loop *loop, struct backend_io *io)
+{
+	io->backend = backend;
+	io->loop = loop;
+	backend->ops->submit(backend, loop, io);
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every bound of the product in one place. What a configuration may change says so. */
+#ifndef SLUICE_BASE_LIMITS_H
+#define SLUICE_BASE_LIMITS_H
+
+enum limits {
+	/* Shape of the daemon. */
+	MAX_WORKERS = 64,
+	MAX_LISTENERS = 32,
+	MAX_SUBSYSTEMS = 256,
+	MAX_REFERRALS = 64,
+	MAX_CONNECTIONS = 8192,
+
+	/* Subsystems and controllers. */
+	MAX_NSID = 1024,       /* namespace identifiers 1..MAX_NSID in a subsystem */
+	MAX_IO_QUEUES = 128,   /* per controller */
+	MAX_QUEUE_DEPTH = 1024, /* entries of a submission queue; CAP.MQES + 1 */
+	MIN_QUEUE_DEPTH = 2,
+	MIN_ADMIN_DEPTH = 32,
+	MAX_CNTLID = 0xffef, /* FFF0h and up are reserved (Base 2.1, 5.1.13.2.1) */
+	MAX_ANA_GROUPS = 16,
+	MAX_AER = 4,            /* outstanding Asynchronous Event Requests; AERL + 1 */
+	MAX_AEN_QUEUED = 16,    /* events waiting for a request */
+	MAX_ERROR_LOG = 64,     /* entries of the error information log; ELPE + 1 */
+	MAX_CHANGED_NS = 1024,  /* entries of the changed namespace list (Base 2.1, 5.1.12.1.5) */
+
+	/* Data. */
+	HOST_PAGE_SIZE = 4096,        /* CAP.MPSMIN 0 */
+	MIN_BLOCK_SHIFT = 9,
+	MAX_BLOCK_SHIFT = 16,
+	MAX_TRANSFER_SHIFT = 20,      /* 1 MiB a command: MDTS 8 */
+	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
+	MAX_DSM_RANGES = 256,
+	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
+	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
+
+	/* io_uring. */
+	LOOP_SQ_ENTRIES = 1024,
+	LOOP_CQ_ENTRIES = 8192,
+	LOOP_FIXED_FILES = 4096,
+	LOOP_FIXED_BUFFERS = 256,
+	LOOP_BATCH = 256, /* completions handled before what they produced is submitted */
+
+	/* Times. */
+	KATO_DEFAULT_DISCOVERY_MS = 120000,
+	KATO_GRANULARITY_MS = 100, /* KAS 1 */
+	CONNECT_TIMEOUT_MS = 15000, /* from accept to a completed Connect */
+	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
+	DRAIN_TIMEOUT_MS = 10000,  /* on SIGTERM, for commands in flight */
+	LISTEN_RETRY_MS = 1000,    /* an address that is not there yet */
+};
+
+_Static_assert(MAX_QUEUE_DEPTH <= 65536, "SQSIZE is 16 bits wide");
+_Static_assert(MAX_IO_QUEUES < 65536, "QID is 16 bits wide");
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The io_uring loop of one thread. Every request is an `op` embedded in whoever asked for it; its
+ * `done` is called once for each completion, on the loop's thread. Except loop_post() and
+ * loop_stop(), nothing here may be called from another thread once loop_run() has begun.
+ */
+#ifndef SLUICE_BASE_LOOP_H
+#define SLUICE_BASE_LOOP_H
+
+#include <liburing.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+
+struct loop;
+
+/* A request in flight. Its owner keeps the memory until the last `done` (one without F_MORE). */
+struct op {
+	/* @res: the CQE's result, a count or negative errno; @flags: IORING_CQE_F_*. */
+	void (*done)(struct op *op, int res, uint32_t flags);
+};
+
+/* A one-shot timer; its owner keeps the memory until it fired or was stopped. */
+struct timer {
+	void (*expired)(struct timer *timer);
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+	int slot;             /* place in the loop's heap, -1: not running */
+};
+
+/* A message from any thread to a loop: `deliver` runs on the loop's thread. */
+struct msg {
+	void (*deliver)(struct msg *msg);
+	struct list link;
+};
+
+struct loop_options {
+	unsigned sq_entries;
+	unsigned cq_entries;
+	uint32_t spin_us; /* longest busy wait before blocking; 0: never spins */
+	/* Called after each batch of completions, before its requests are submitted. May be NULL. */
+	void (*after_batch)(struct loop *loop);
+};
+
+/* Counters since start; read by other threads without locks, so they may lag. */
+struct loop_stats {
+	uint64_t turns;
+	uint64_t enters; /* io_uring_enter calls */
+	uint64_t waits;  /* enters that blocked */
+	uint64_t spins;  /* waits ended by spinning */
+	uint64_t cqes;
+};
+
+struct loop {
+	struct io_uring ring;
+	void (*after_batch)(struct loop *loop);
+	uint64_t now_ns; /* CLOCK_MONOTONIC, read once a turn */
+	uint32_t spin_us;
+	bool stopping;
+	bool files_registered;
+	bool buffers_registered;
+	struct timer **heap;
+	unsigned heap_len, heap_cap;
+
+	/* Mailbox: the only part that other threads touch. */
+	pthread_mutex_t mail_lock;
+	struct list mail;
+	int mail_fd;
+	uint64_t mail_value;
+	struct op mail_op;
+
+	struct loop_stats stats;
+	uint64_t last_gap_ns;
+};
+
+/*
+ * Creates the ring with the best flags that the kernel has, sparse tables of fixed files and
+ * buffers, and the mailbox. Call on the thread that will run the loop, or enable it there by
+ * loop_run(): the ring is created disabled and bound to the thread that calls loop_run().
+ * Returns 0 or a negative errno (ENOSYS: no io_uring; EPERM: forbidden by kernel.io_uring_disabled;
+ * ENOMEM: RLIMIT_MEMLOCK or memory).
+ */
+int loop_init(struct loop *loop, const struct loop_options *options);
+void loop_fini(struct loop *loop);
+
+/* Runs until loop_stop(); returns after the turn in which the stop was seen. */
+void loop_run(struct loop *loop);
+
+/* Ends loop_run() soon. Any thread. */
+void loop_stop(struct loop *loop);
+
+/*
+ * A prepared-for-you submission queue entry whose completion goes to @op. Never NULL: a full queue
+ * is submitted first. Fill it with io_uring_prep_*() AFTER this call, then bind it by loop_bind().
+ */
+struct io_uring_sqe *loop_sqe(struct loop *loop);
+
+/* Directs the completion of @sqe to @op (user_data). Call after io_uring_prep_*(). */
+static inline void loop_bind(struct io_uring_sqe *sqe, struct op *op)
+{
+	io_uring_sqe_set_data(sqe, op);
+}
+
+/*
+ * Asks the kernel to cancel the request of @op; its `done` still comes (with -ECANCELED when that
+ * succeeded). Harmless when it has completed.
+ */
+void loop_cancel(struct loop *loop, struct op *op);
+
+/* (Re)starts @timer to fire @delay_ns from now. Its first use needs timer_init(). -ENOMEM possible. */
+int loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ns);
+void loop_timer_stop(struct loop *loop, struct timer *timer);
+static inline void timer_init(struct timer *timer, void (*expired)(struct timer *timer))
+{
+	timer->expired = expired;
+	timer->slot = -1;
+}
+static inline bool timer_running(const struct timer *timer)
+{
+	return timer->slot >= 0;
+}
+
+/* Queues @msg for @loop and wakes it. Any thread. The message belongs to the loop until delivered. */
+void loop_post(struct loop *loop, struct msg *msg);
+
+/*
+ * Fixed file and fixed buffer tables: an index of the caller's choosing in 0..LOOP_FIXED_FILES-1 or
+ * 0..LOOP_FIXED_BUFFERS-1. Returns 0 or a negative errno. @fd -1 or @iov NULL clears the entry.
+ */
+int loop_file_set(struct loop *loop, unsigned index, int fd);
+int loop_buffer_set(struct loop *loop, unsigned index, const struct iovec *iov);
+
+uint64_t clock_now_ns(void);
+
+#endif
