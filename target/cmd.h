@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A command in flight. The transport owns the slot's memory and embeds `struct cmd` first in its own
+ * structure; the core owns the command from cmd_begin() until it calls transport_ops.respond, and
+ * the transport from then until cmd_release().
+ *
+ *   bytes -> cmd_begin: decide -> (memory) -> fetch -> cmd_fetched -> execute -> cmd_complete
+ *         -> respond -> cmd_release
+ */
+#ifndef SLUICE_TARGET_CMD_H
+#define SLUICE_TARGET_CMD_H
+
+#include "base/list.h"
+#include "base/nvme.h"
+#include "dmabuf/span.h"
+#include "target/backend/backend.h"
+
+struct queue;
+struct ns;
+struct cmd;
+
+enum cmd_state {
+	CMD_FREE,
+	CMD_PARSED,     /* decided; may wait for memory */
+	CMD_FETCHING,   /* the transport brings the host's data */
+	CMD_EXECUTING,  /* the core or a backend works on it */
+	CMD_RESPONDING, /* with the transport again */
+	CMD_STATES
+};
+
+enum cmd_data { CMD_DATA_NONE, CMD_DATA_FROM_HOST, CMD_DATA_TO_HOST };
+
+/* What holds the command's payload, and so how it is given back. */
+enum cmd_memory {
+	CMD_MEMORY_NONE,
+	CMD_MEMORY_POOL,   /* span0, from the worker's pool */
+	CMD_MEMORY_MAPPED, /* span0 is the backend's own memory */
+	CMD_MEMORY_ADOPTED, /* the transport's spans; it releases them by its `release` */
+};
+
+/* The place of a fault for the error log: a byte offset in the command, or none. */
+enum { CMD_NO_LOCATION = 0xffff };
+
+struct cmd {
+	struct nvme_sqe sqe;
+	struct nvme_cqe cqe;
+	struct queue *queue;
+	struct ns *ns;
+	void (*execute)(struct cmd *cmd);
+	enum cmd_state state;
+	enum cmd_data direction;
+	enum cmd_memory memory;
+	uint16_t tag;          /* index of the slot in its queue */
+	uint16_t location;     /* of the fault, while deciding */
+	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
+	bool in_capsule;       /* set by the transport: the data is in the capsule */
+	bool abort_requested;
+	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
+	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
+	struct spanv data;     /* data_len bytes of payload, once there is memory */
+	struct span span0;
+	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */
+	struct list link;      /* queue->live */
+	uint64_t begin_ns;
+
+	/* Execution. */
+	struct backend_io io;
+	struct cmd *fused;     /* the other half */
+	struct span scratch;   /* second buffer of Compare, Verify, Copy */
+	struct spanv scratch_v;
+	uint64_t progress;     /* of commands that go in steps: bytes or ranges done */
+	uint64_t progress2;
+	unsigned pending;      /* backend I/Os not yet done */
+	int error;             /* first negative errno of them */
+};
+
+/*
+ * Takes a command whose capsule has arrived: sqe, sgl_len, in_capsule, sgl_status are set, tag and
+ * queue since the slot was made. Decides and starts it. May complete it, and so call
+ * transport_ops.respond, before it returns.
+ */
+void cmd_begin(struct cmd *cmd);
+
+/*
+ * The transport has brought data_len bytes into cmd->data (@status 0), or could not (an NVMe status,
+ * for example Transient Transport Error for a data digest): the command goes on, or completes with it.
+ */
+void cmd_fetched(struct cmd *cmd, uint16_t status);
+
+/* Ends the command with @status (type, code, DNR); cqe.dw0/dw1 hold its result. */
+void cmd_complete(struct cmd *cmd, uint16_t status);
+
+/* Notes that byte @offset of the command is at fault and returns @status, for the error log. */
+uint16_t cmd_fault(struct cmd *cmd, unsigned offset, uint16_t status);
+
+/* The response is sent, or never will be: gives back memory and slot. Called by the transport. */
+void cmd_release(struct cmd *cmd);
+
+/* For the transport: the queue died while it held this command (fetching or responding). */
+void cmd_cancel(struct cmd *cmd);
+
+/* The one setter. Asserts that the transition is legal. */
+void cmd_set_state(struct cmd *cmd, enum cmd_state state);
+
+const char *cmd_state_name(enum cmd_state state);
+
+/* ------------------------------------------------------------------------------- for the core's use */
+
+/*
+ * Declares what a parser found the command to need, so that cmd_begin() gets memory and data before
+ * @execute runs. @len 0 with no direction: runs at once. Returns 0, or a status when the SGL does
+ * not describe at least (FROM_HOST: exactly, TO_HOST: at least) @len bytes.
+ */
+uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (*execute)(struct cmd *));
+
+/*
+ * Answers a command that returns a structure: copies @len bytes of @src from @offset on into the
+ * host's buffer of cmd->data_len bytes, zero-fills the rest, completes with success.
+ */
+void cmd_reply(struct cmd *cmd, const void *src, size_t len, uint64_t offset);
+
+#endif

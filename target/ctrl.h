@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A controller: made by Connect on an admin queue, owned by that queue's worker. All admin state is
+ * touched on that worker alone. What I/O queues on other workers read is `live`, atomic, and what
+ * never changes after Connect. The list of queues is under `lock`.
+ */
+#ifndef SLUICE_TARGET_CTRL_H
+#define SLUICE_TARGET_CTRL_H
+
+#include <pthread.h>
+
+#include "base/loop.h"
+#include "target/queue.h"
+#include "target/subsys.h"
+
+/* An event that waits for an Asynchronous Event Request. */
+struct aen {
+	uint8_t type; /* enum nvme_aen_type */
+	uint8_t info;
+	uint8_t page; /* log page that clears it */
+};
+
+struct error_entry {
+	struct nvme_error_log_entry wire;
+};
+
+struct ctrl {
+	struct subsys *subsys;
+	struct listener *listener;
+	struct list subsys_link; /* under subsys->lock */
+	uint16_t cntlid;
+	uint8_t hostid[16];
+	char hostnqn[NVME_NQN_MAX + 1];
+	uint64_t visible[(MAX_NSID + 64) / 64]; /* bit per NSID; set at Connect */
+	uint64_t created_ns;
+
+	/* Admin state: the admin queue's worker only. */
+	struct worker *worker;
+	struct queue *admin; /* NULL once its connection is gone */
+	uint32_t cc;
+	uint32_t csts;
+	uint32_t kato_ms; /* 0: no timer */
+	struct timer kato_timer;
+	uint32_t aen_enabled; /* feature 0Bh */
+	struct cmd *aer[MAX_AER];
+	unsigned n_aer;
+	struct aen aen[MAX_AEN_QUEUED];
+	unsigned n_aen;
+	uint32_t aen_masked; /* notices sent and not yet cleared by reading their log page */
+	uint32_t changed_ns[MAX_CHANGED_NS]; /* ascending */
+	unsigned n_changed_ns;
+	bool changed_ns_overflow;
+	uint64_t ana_chgcnt;
+	bool host_behavior_acre;
+	uint8_t host_behavior[512];
+	uint64_t timestamp_ms; /* Set Features value, at timestamp_set_ns; 0: never set */
+	uint64_t timestamp_set_ns;
+	uint32_t features[0x20]; /* CDW11 of simple features by FID, as set or default */
+	uint64_t busy_since_ns;
+
+	/* I/O queues of any worker. */
+	bool live; /* atomic: enabled, not shut down, keep alive in time */
+	pthread_mutex_t lock;
+	struct list queues;        /* queue.ctrl_link; admin queue too */
+	uint64_t qids[(MAX_IO_QUEUES + 64) / 64]; /* in use */
+	unsigned refs;             /* one per queue */
+	uint64_t error_count;      /* errors since the controller was made */
+	unsigned error_head;       /* of the ring below: next to write */
+	unsigned error_len;
+	struct nvme_error_log_entry errors[MAX_ERROR_LOG];
+
+	struct msg event_msg; /* carries `pending_events` to the worker */
+	bool event_posted;    /* under lock, as are the next two */
+	uint32_t pending_notices; /* bit per enum nvme_aen_mask notice */
+	uint64_t pending_ns[(MAX_NSID + 64) / 64];
+};
+
+static inline bool ctrl_is_live(const struct ctrl *ctrl)
+{
+	return __atomic_load_n(&ctrl->live, __ATOMIC_ACQUIRE);
+}
+
+static inline bool ctrl_sees(const struct ctrl *ctrl, uint32_t nsid)
+{
+	return nsid <= MAX_NSID && (ctrl->visible[nsid / 64] >> (nsid % 64) & 1);
+}
+
+static inline bool ctrl_is_discovery(const struct ctrl *ctrl)
+{
+	return ctrl->subsys->discovery;
+}
+
+/* The namespace @nsid as this controller's host sees it, or NULL. */
+static inline struct ns *ctrl_ns(const struct ctrl *ctrl, uint32_t nsid)
+{
+	return ctrl_sees(ctrl, nsid) ? ctrl->subsys->ns[nsid] : NULL;
+}
+
+/*
+ * Makes a controller for @hostnqn on its admin queue @queue and takes a reference for it. Returns 0
+ * and *@out, or an NVMe status.
+ */
+uint16_t ctrl_create(struct subsys *subsys, struct queue *queue, const char *hostnqn,
+		     const uint8_t hostid[16], uint16_t cntlid, uint32_t kato_ms, struct ctrl **out);
+
+/*
+ * Attaches I/O queue @queue as @qid to controller @cntlid of @subsys, of the same host. Returns 0
+ * and *@out, or a status and the place of the fault (offset in Connect data or command) in *@ipo and *@iattr.
+ */
+uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t qid, uint16_t cntlid,
+			   const char *hostnqn, const uint8_t hostid[16], struct ctrl **out,
+			   uint16_t *ipo, uint8_t *iattr);
+
+/* @queue leaves; with the last one the controller is freed. The admin queue takes all I/O queues with it. */
+void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
+
+/* CC.EN went from 1 to 0, or shutdown: closes all I/O queues. On the admin worker. */
+void ctrl_disable(struct ctrl *ctrl);
+/* CC.EN went from 0 to 1. */
+void ctrl_enable(struct ctrl *ctrl);
+/* Fatal: CSTS.CFS, closes every queue. On the admin worker. */
+void ctrl_fail(struct ctrl *ctrl, enum queue_close why);
+
+/* (Re)starts the keep alive timer with the current kato_ms. */
+void ctrl_keep_alive(struct ctrl *ctrl);
+
+/* Capabilities property of controllers of this subsystem. */
+uint64_t ctrl_cap(const struct ctrl *ctrl);
+
+/*
+ * Notes a failed command in the error information log. Any worker. @location: byte offset of the
+ * fault in the command, or CMD_NO_LOCATION.
+ */
+void ctrl_log_error(struct ctrl *ctrl, const struct cmd *cmd, uint16_t status);
+
+/*
+ * Tells the host that something changed: @notice is one bit of enum nvme_aen_mask; @nsid the
+ * namespace for NVME_AEN_NS_ATTR, else 0. Any thread.
+ */
+void ctrl_notify(struct ctrl *ctrl, uint32_t notice, uint32_t nsid);
+/* As ctrl_notify() for all controllers of @subsys that see @nsid (0: all of them). Any thread. */
+void subsys_notify(struct subsys *subsys, uint32_t notice, uint32_t nsid);
+
+#endif

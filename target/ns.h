@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A namespace: identity, size, and the backend that stores it. */
+#ifndef SLUICE_TARGET_NS_H
+#define SLUICE_TARGET_NS_H
+
+#include "target/backend/backend.h"
+#include "target/datapath.h"
+
+struct subsys;
+
+/* One row for each worker, on its own cache line: written by the worker, summed by readers. */
+struct ns_stats {
+	uint64_t reads, writes; /* commands */
+	uint64_t read_bytes, written_bytes;
+	uint64_t flushes, deallocates, other;
+	uint64_t errors;       /* completions with an error */
+	uint64_t media_errors; /* of them: the medium's */
+	uint64_t busy_ns;      /* sum of the time that backend I/Os took */
+} __attribute__((aligned(64)));
+
+struct ns {
+	struct subsys *subsys;
+	const struct config_namespace *config;
+	uint32_t nsid;
+	uint32_t index;  /* among all namespaces; the fixed file's index too */
+	uint8_t block_shift;
+	bool read_only;
+	bool gone;       /* the device disappeared; atomic */
+	uint64_t blocks; /* atomic: refresh changes it */
+	struct backend *backend;
+	struct datapath path;
+	struct ns_stats *stats; /* one per worker */
+};
+
+static inline uint64_t ns_blocks(const struct ns *ns)
+{
+	return __atomic_load_n(&ns->blocks, __ATOMIC_RELAXED);
+}
+
+/* Sum over all workers. */
+void ns_stats_sum(const struct ns *ns, struct ns_stats *sum);
+
+/*
+ * Looks whether size or presence of the backend changed, and if so tells the hosts (AEN) and the log.
+ * Control path: called on Identify and after an I/O error.
+ */
+void ns_refresh(struct ns *ns);
+
+#endif

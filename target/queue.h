@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A submission and completion queue pair: one connection, on one worker for life. */
+#ifndef SLUICE_TARGET_QUEUE_H
+#define SLUICE_TARGET_QUEUE_H
+
+#include "target/cmd.h"
+#include "target/transport_ops.h"
+
+struct ctrl;
+struct worker;
+
+enum queue_state {
+	QUEUE_NEW,     /* Connect has not succeeded yet */
+	QUEUE_LIVE,
+	QUEUE_CLOSING, /* the connection is gone or going; commands finish unseen */
+	QUEUE_STATES
+};
+
+/* Why a queue is closed; for logs. */
+enum queue_close {
+	QUEUE_CLOSE_DISCONNECT,   /* Disconnect command, answered */
+	QUEUE_CLOSE_CTRL,         /* the controller went: reset, shutdown, its admin queue */
+	QUEUE_CLOSE_KATO,         /* keep alive timeout */
+	QUEUE_CLOSE_TIMEOUT,      /* no Connect in time */
+	QUEUE_CLOSE_STOP,         /* the daemon stops */
+};
+
+/* Counted by the queue's worker; read by others without locks, so they may lag. */
+struct queue_stats {
+	uint64_t commands;
+	uint64_t errors; /* completions other than success */
+	uint64_t read_bytes, written_bytes;
+	uint64_t staged_bytes; /* payload that the CPU copied between buffers */
+};
+
+struct queue {
+	const struct transport_ops *ops;
+	struct listener *listener;
+	struct worker *worker;
+	struct ctrl *ctrl; /* reference; NULL before Connect. Set once, cleared at the end */
+	enum queue_state state;
+	uint16_t qid;
+	uint16_t depth;    /* entries: SQSIZE + 1 */
+	uint16_t sqhd;
+	bool sqflow_disabled;
+	bool aborted_all;  /* orphans: see queue_gone() */
+	bool traffic;      /* a command came since keep alive last looked; other threads clear it */
+	char peer[64];     /* "[address]:port", for people */
+
+	/* Slots: slot 0 is for Connect, 1..depth follow when the depth is known. */
+	struct cmd *slot0;
+	char *slots;
+	struct cmd **free;
+	unsigned n_free;
+	unsigned n_busy;
+	struct list live; /* every busy command */
+
+	struct cmd *fused_first; /* Compare of a pair, waiting for its Write */
+	struct list ctrl_link;   /* ctrl->queues, under its lock */
+	struct msg close_msg;
+	enum queue_close close_why;
+	bool close_posted;
+	uint64_t created_ns;
+	struct queue_stats stats;
+};
+
+/*
+ * Prepares a queue for a new connection. @slot0: memory for the Connect command, of
+ * ops->cmd_size bytes, zeroed, owned by the transport.
+ */
+void queue_init(struct queue *queue, const struct transport_ops *ops, struct listener *listener,
+		struct worker *worker, struct cmd *slot0);
+/* Frees the slots. No command is busy, the controller was put. */
+void queue_fini(struct queue *queue);
+
+/* Makes @depth slots (Connect knows how many). 0 or -ENOMEM. */
+int queue_set_depth(struct queue *queue, uint16_t depth);
+
+/* A free slot, busy from now on; NULL when all are busy: the transport stops receiving until
+ * cmd_release() was called. */
+struct cmd *queue_cmd_get(struct queue *queue);
+
+/* The slot of @tag if a command is busy in it, else NULL: for transfer tags from the wire. */
+struct cmd *queue_cmd_find(struct queue *queue, unsigned tag);
+
+/*
+ * The connection is gone: detaches from the controller (which dies with its admin queue), cancels
+ * what waits. Commands at a backend finish later; ops->idle is called once none is busy, maybe from here.
+ */
+void queue_gone(struct queue *queue);
+
+/* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
+void queue_close_post(struct queue *queue, enum queue_close why);
+
+const char *queue_close_name(enum queue_close why);
+
+#endif

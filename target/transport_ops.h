@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * PORT: what the core asks of a transport. A transport calls queue_init, queue_cmd_get, cmd_begin,
+ * cmd_fetched, cmd_release, queue_gone, worker_accept, nothing more. All calls about a queue are made
+ * on its worker's thread.
+ */
+#ifndef SLUICE_TARGET_TRANSPORT_OPS_H
+#define SLUICE_TARGET_TRANSPORT_OPS_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "target/datapath.h"
+
+struct cmd;
+struct config_listener;
+struct listener;
+struct queue;
+struct worker;
+enum queue_close;
+
+struct transport_ops {
+	const char *name;   /* as in [listener] transport */
+	uint8_t trtype;     /* enum nvmf_trtype */
+	size_t cmd_size;    /* of the structure that embeds struct cmd */
+	uint32_t sgls;      /* SGLS bits of Identify Controller */
+	uint16_t msdbd;     /* largest number of SGL data block descriptors */
+
+	/* What this transport can do here, for the ladder. Fills in the receive facts. */
+	void (*facts)(const struct config_listener *config, struct datapath_facts *facts);
+
+	/* Prepares per-worker state (buffers, rings of buffers); before the worker runs. 0 or negative errno. */
+	int (*worker_init)(struct worker *worker);
+	void (*worker_fini)(struct worker *worker);
+	/* Bytes that worker_init() takes, and most that one connection of @depth takes: for the bound announced. */
+	uint64_t (*worker_bytes)(void);
+	uint64_t (*connection_bytes)(unsigned depth);
+
+	/*
+	 * Binds and listens; connections come to workers from then on. 0, or negative errno
+	 * (EADDRNOTAVAIL: the address is not there yet, the core tries again).
+	 */
+	int (*listen)(struct listener *listener);
+	/* Stops accepting. Connections stay. */
+	void (*unlisten)(struct listener *listener);
+
+	/* Connect succeeded with these values: the transport may use more in-capsule data from now on. */
+	void (*connected)(struct queue *queue);
+	/*
+	 * Brings cmd->data_len bytes from the host into cmd->data; then calls cmd_fetched(), perhaps
+	 * before it returns.
+	 */
+	void (*fetch)(struct cmd *cmd);
+	/*
+	 * Sends the data (direction TO_HOST and status success), then the completion. Takes the command;
+	 * calls cmd_release() when the memory is no longer needed.
+	 */
+	void (*respond)(struct cmd *cmd);
+	/* Slots or memory that the queue waited for are there again. */
+	void (*resume)(struct queue *queue);
+	/* Closes the connection after what is queued to send was sent; queue_gone() follows. */
+	void (*close)(struct queue *queue, enum queue_close why);
+	/* No command is busy after queue_gone(): frees the connection. */
+	void (*idle)(struct queue *queue);
+	/* Called once a turn: sends what the turn produced. */
+	void (*flush)(struct worker *worker);
+	/* Adds what people want to see of the connection to @object. */
+	void (*describe)(const struct queue *queue, struct json_object *object);
+};
+
+#endif

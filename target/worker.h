@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One per core: a loop, the data buffers, the connections that live on it. */
+#ifndef SLUICE_TARGET_WORKER_H
+#define SLUICE_TARGET_WORKER_H
+
+#include <pthread.h>
+
+#include "base/loop.h"
+#include "dmabuf/pool.h"
+
+struct config;
+struct cmd;
+struct queue;
+
+/* Counted by the worker, read by others without locks. */
+struct worker_stats {
+	uint64_t memory_waits; /* commands that had to wait for a data buffer */
+};
+
+struct worker {
+	unsigned index;
+	int cpu; /* -1: not pinned */
+	struct loop loop;
+	struct area area;
+	struct pool pool;
+	struct list memory_waiters; /* cmd.wait_link, first come first served */
+	struct list queues_waiting; /* transports that wait for a slot or memory */
+	unsigned connections; /* any thread: __atomic */
+	void *transport_state[2]; /* by transport's index in the registry */
+	struct list connections_list; /* of this worker; transports keep it */
+	struct worker_stats stats;
+	pthread_t thread;
+	bool started;
+};
+
+struct worker_options {
+	unsigned index;
+	int cpu;
+	uint32_t spin_us;
+	const char *memory_provider;
+	uint64_t memory_bytes;
+};
+
+/* Makes ring and memory. 0, or negative errno after the reason was logged. */
+int worker_init(struct worker *worker, const struct worker_options *options);
+void worker_fini(struct worker *worker);
+
+/* Runs the loop in a thread of its own. */
+int worker_start(struct worker *worker);
+/* Ends the loop and waits for the thread. Its queues must be gone. */
+void worker_stop(struct worker *worker);
+
+/* The worker with the fewest connections. Any thread. */
+struct worker *worker_pick(void);
+
+extern struct worker *workers; /* array of n_workers, for the life of the process */
+extern unsigned n_workers;
+
+#endif
