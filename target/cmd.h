@@ -15,9 +15,10 @@
 #include "dmabuf/span.h"
 #include "target/backend/backend.h"
 
-struct queue;
-struct ns;
 struct cmd;
+struct ns;
+struct queue;
+struct worker;
 
 enum cmd_state {
 	CMD_FREE,
@@ -55,6 +56,8 @@ struct cmd {
 	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
 	bool in_capsule;       /* set by the transport: the data is in the capsule */
 	bool abort_requested;
+	bool wants_scratch;    /* waits for scratch_len bytes, not for its data's memory */
+	uint32_t scratch_len;
 	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
 	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
 	struct spanv data;     /* data_len bytes of payload, once there is memory */
@@ -109,9 +112,20 @@ const char *cmd_state_name(enum cmd_state state);
 /*
  * Declares what a parser found the command to need, so that cmd_begin() gets memory and data before
  * @execute runs. @len 0 with no direction: runs at once. Returns 0, or a status when the SGL does
- * not describe at least (FROM_HOST: exactly, TO_HOST: at least) @len bytes.
+ * not describe exactly @len bytes (SGLS bit 18 is not offered, so a longer one is refused as well).
+ * Dataset Management alone may come with a longer buffer: Linux always sends room for 256 ranges.
  */
 uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (*execute)(struct cmd *));
+
+/*
+ * Gets @len bytes of cmd->scratch (and scratch_v over it) from the worker's pool; cmd_release()
+ * gives them back. 0, or -EAGAIN: then the command waits and cmd->execute is called again when there
+ * is memory. Only while executing.
+ */
+int cmd_get_scratch(struct cmd *cmd, uint32_t len);
+
+/* On the worker's thread, once a turn: serves commands that wait for memory, first come first served. */
+void cmd_serve_waiters(struct worker *worker);
 
 /*
  * Answers a command that returns a structure: copies @len bytes of @src from @offset on into the

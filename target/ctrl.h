@@ -111,8 +111,11 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 			   const char *hostnqn, const uint8_t hostid[16], struct ctrl **out,
 			   uint16_t *ipo, uint8_t *iattr);
 
-/* @queue leaves; with the last one the controller is freed. The admin queue takes all I/O queues with it. */
+/* @queue leaves the controller's list. The admin queue takes all I/O queues with it. */
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
+
+/* Gives back a queue's reference; with the last one the controller is freed. Any thread. */
+void ctrl_put(struct ctrl *ctrl);
 
 /* CC.EN went from 1 to 0, or shutdown: closes all I/O queues. On the admin worker. */
 void ctrl_disable(struct ctrl *ctrl);

@@ -23,6 +23,7 @@ enum queue_close {
 	QUEUE_CLOSE_KATO,         /* keep alive timeout */
 	QUEUE_CLOSE_TIMEOUT,      /* no Connect in time */
 	QUEUE_CLOSE_STOP,         /* the daemon stops */
+	QUEUE_CLOSE_REFUSED,      /* Connect was refused; the answer goes out first */
 };
 
 /* Counted by the queue's worker; read by others without locks, so they may lag. */
@@ -43,9 +44,10 @@ struct queue {
 	uint16_t depth;    /* entries: SQSIZE + 1 */
 	uint16_t sqhd;
 	bool sqflow_disabled;
-	bool aborted_all;  /* orphans: see queue_gone() */
+	bool map_allowed;  /* transport: payload may move straight from and to a backend's own memory */
 	bool traffic;      /* a command came since keep alive last looked; other threads clear it */
-	char peer[64];     /* "[address]:port", for people */
+	char peer[64];     /* "address:port", for people */
+	char local_address[64]; /* numeric, without port: what the host connected to */
 
 	/* Slots: slot 0 is for Connect, 1..depth follow when the depth is known. */
 	struct cmd *slot0;
@@ -57,9 +59,11 @@ struct queue {
 
 	struct cmd *fused_first; /* Compare of a pair, waiting for its Write */
 	struct list ctrl_link;   /* ctrl->queues, under its lock */
+	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */
 	struct msg close_msg;
 	enum queue_close close_why;
-	bool close_posted;
+	bool close_posted; /* atomic: close_msg is on its way */
+	bool wants_slot;   /* the transport found no free slot and waits for resume */
 	uint64_t created_ns;
 	struct queue_stats stats;
 };
@@ -84,13 +88,27 @@ struct cmd *queue_cmd_get(struct queue *queue);
 struct cmd *queue_cmd_find(struct queue *queue, unsigned tag);
 
 /*
- * The connection is gone: detaches from the controller (which dies with its admin queue), cancels
- * what waits. Commands at a backend finish later; ops->idle is called once none is busy, maybe from here.
+ * The connection is gone: leaves the controller (which dies with its admin queue), drops what waits.
+ * Commands at a backend finish later, those that the transport holds it releases itself; ops->idle
+ * is called at the end of a turn once none is busy.
  */
 void queue_gone(struct queue *queue);
 
 /* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
 void queue_close_post(struct queue *queue, enum queue_close why);
+
+static inline bool queue_close_pending(const struct queue *queue)
+{
+	return __atomic_load_n(&queue->close_posted, __ATOMIC_ACQUIRE);
+}
+
+/* Has queue_serve_waiters() look at @queue at the end of this turn. */
+void queue_work(struct queue *queue);
+/* Once a turn: resumes transports that waited for a slot, frees queues that are gone and idle. */
+void queue_serve_waiters(struct worker *worker);
+
+/* The slot's last owner lets go of it; for cmd_release() alone. */
+void queue_cmd_put(struct queue *queue, struct cmd *cmd);
 
 const char *queue_close_name(enum queue_close why);
 

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/cmd.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "target/admin.h"
+#include "target/ctrl.h"
+#include "target/io.h"
+#include "target/queue.h"
+#include "target/worker.h"
+
+static const char *const state_names[CMD_STATES] = {
+	[CMD_FREE] = "free",
+	[CMD_PARSED] = "parsed",
+	[CMD_FETCHING] = "fetching",
+	[CMD_EXECUTING] = "executing",
+	[CMD_RESPONDING] = "responding",
+};
+
+const char *cmd_state_name(enum cmd_state state)
+{
+	return state_names[state];
+}
+
+void cmd_set_state(struct cmd *cmd, enum cmd_state state)
+{
+	/* Every state may lead to FREE: the queue may die at any time. */
+	static const uint8_t allowed[CMD_STATES] = {
+		[CMD_FREE] = 1 << CMD_PARSED,
+		[CMD_PARSED] = 1 << CMD_FETCHING | 1 << CMD_EXECUTING | 1 << CMD_RESPONDING | 1 << CMD_FREE,
+		[CMD_FETCHING] = 1 << CMD_EXECUTING | 1 << CMD_RESPONDING | 1 << CMD_FREE,
+		[CMD_EXECUTING] = 1 << CMD_RESPONDING | 1 << CMD_FREE,
+		[CMD_RESPONDING] = 1 << CMD_FREE,
+	};
+
+	assert(allowed[cmd->state] >> state & 1);
+	cmd->state = state;
+}
+
+uint16_t cmd_fault(struct cmd *cmd, unsigned offset, uint16_t status)
+{
+	cmd->location = (uint16_t)offset;
+	return status;
+}
+
+uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (*execute)(struct cmd *))
+{
+	cmd->execute = execute;
+	if (direction == CMD_DATA_NONE || !len)
+		return 0;
+	if (cmd->sgl_status)
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, sgl), cmd->sgl_status);
+	if (cmd->sgl_len != len && !(cmd->sqe.opcode == NVME_IO_DSM && cmd->queue->qid &&
+				     cmd->sgl_len > len && cmd->sgl_len <= MAX_TRANSFER))
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, sgl.len),
+				 NVME_SC_SGL_LENGTH_INVALID | NVME_STATUS_DNR);
+	assert(cmd->sgl_len <= MAX_TRANSFER);
+	cmd->direction = direction;
+	cmd->data_len = cmd->sgl_len;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------ memory */
+
+/* Read and Write of a backend that has its blocks in memory need no buffer. */
+static bool cmd_map(struct cmd *cmd)
+{
+	const struct nvme_sqe *sqe = &cmd->sqe;
+	struct ns *ns = cmd->ns;
+	uint64_t slba;
+
+	if (!ns || !ns->backend->ops->map || !cmd->queue->map_allowed || cmd->in_capsule ||
+	    (sqe->flags & NVME_FUSE_MASK))
+		return false;
+	if (sqe->opcode != NVME_IO_READ && sqe->opcode != NVME_IO_WRITE)
+		return false;
+	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
+	if (ns->backend->ops->map(ns->backend, slba << ns->block_shift, cmd->data_len,
+				  sqe->opcode == NVME_IO_WRITE, &cmd->span0))
+		return false;
+	cmd->memory = CMD_MEMORY_MAPPED;
+	return true;
+}
+
+static int cmd_get_memory(struct cmd *cmd)
+{
+	if (!cmd_map(cmd)) {
+		int rc = pool_get(&cmd->queue->worker->pool, cmd->data_len, &cmd->span0);
+
+		if (rc)
+			return rc;
+		cmd->memory = CMD_MEMORY_POOL;
+	}
+	spanv_init(&cmd->data, &cmd->span0, 1);
+	cmd->data.n = 1;
+	cmd->data.len = cmd->data_len;
+	return 0;
+}
+
+static void cmd_put_memory(struct cmd *cmd)
+{
+	struct worker *worker = cmd->queue->worker;
+
+	if (cmd->memory == CMD_MEMORY_POOL)
+		pool_put(&worker->pool, &cmd->span0);
+	cmd->memory = CMD_MEMORY_NONE;
+	if (cmd->scratch.area)
+		pool_put(&worker->pool, &cmd->scratch);
+	cmd->scratch.area = NULL;
+}
+
+static void cmd_wait_memory(struct cmd *cmd)
+{
+	struct worker *worker = cmd->queue->worker;
+
+	list_add_tail(&worker->memory_waiters, &cmd->wait_link);
+	worker->stats.memory_waits++;
+}
+
+int cmd_get_scratch(struct cmd *cmd, uint32_t len)
+{
+	assert(cmd->state == CMD_EXECUTING && len);
+	if (!cmd->scratch.area && pool_get(&cmd->queue->worker->pool, len, &cmd->scratch)) {
+		cmd->scratch.area = NULL;
+		cmd->wants_scratch = true;
+		cmd->scratch_len = len;
+		cmd_wait_memory(cmd);
+		return -EAGAIN;
+	}
+	spanv_init(&cmd->scratch_v, &cmd->scratch, 1);
+	cmd->scratch_v.n = 1;
+	cmd->scratch_v.len = cmd->scratch.len;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------ the way */
+
+static void cmd_execute(struct cmd *cmd)
+{
+	cmd_set_state(cmd, CMD_EXECUTING);
+	cmd->execute(cmd);
+}
+
+/* Memory is there, or none is needed. */
+static void cmd_proceed(struct cmd *cmd)
+{
+	if (cmd->direction == CMD_DATA_FROM_HOST) {
+		cmd_set_state(cmd, CMD_FETCHING);
+		cmd->queue->ops->fetch(cmd);
+	} else {
+		cmd_execute(cmd);
+	}
+}
+
+void cmd_serve_waiters(struct worker *worker)
+{
+	while (!list_empty(&worker->memory_waiters)) {
+		struct cmd *cmd = list_first(&worker->memory_waiters, struct cmd, wait_link);
+
+		if (cmd->wants_scratch) {
+			if (pool_get(&worker->pool, cmd->scratch_len, &cmd->scratch)) {
+				cmd->scratch.area = NULL;
+				return;
+			}
+			list_del(&cmd->wait_link);
+			cmd->wants_scratch = false;
+			cmd->execute(cmd);
+		} else {
+			if (cmd_get_memory(cmd))
+				return;
+			list_del(&cmd->wait_link);
+			cmd_proceed(cmd);
+		}
+	}
+}
+
+static uint16_t cmd_parse(struct cmd *cmd)
+{
+	const struct queue *queue = cmd->queue;
+	const struct nvme_sqe *sqe = &cmd->sqe;
+
+	/* Fabrics commands carry SGLs only (Base 4.3.2): PSDT is 01b, there is no metadata. */
+	if ((sqe->flags & NVME_PSDT_MASK) != NVME_PSDT_SGL)
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	if (sqe->opcode == NVME_OPCODE_FABRICS)
+		return queue->ctrl ? fabrics_parse(cmd) : connect_parse(cmd);
+	if (!queue->ctrl)
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
+				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
+	if (queue->qid)
+		return io_parse(cmd);
+	if (sqe->flags & NVME_FUSE_MASK)
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	return admin_parse(cmd);
+}
+
+void cmd_begin(struct cmd *cmd)
+{
+	struct queue *queue = cmd->queue;
+	uint16_t status;
+
+	cmd->cqe = (struct nvme_cqe){ .cid = cmd->sqe.cid };
+	cmd->ns = NULL;
+	cmd->execute = NULL;
+	cmd->direction = CMD_DATA_NONE;
+	cmd->data_len = 0;
+	spanv_init(&cmd->data, &cmd->span0, 0);
+	cmd->location = CMD_NO_LOCATION;
+	cmd->abort_requested = false;
+	cmd->fused = NULL;
+	cmd->progress = 0;
+	cmd->progress2 = 0;
+	cmd->pending = 0;
+	cmd->error = 0;
+	cmd->begin_ns = queue->worker->loop.now_ns;
+	cmd_set_state(cmd, CMD_PARSED);
+
+	__atomic_store_n(&queue->traffic, true, __ATOMIC_RELAXED);
+	queue->stats.commands++;
+	queue->sqhd = (uint16_t)(queue->sqhd + 1u < queue->depth ? queue->sqhd + 1 : 0);
+
+	status = cmd_parse(cmd);
+	if (status) {
+		cmd_complete(cmd, status);
+		return;
+	}
+	if (cmd->direction != CMD_DATA_NONE &&
+	    (!list_empty(&queue->worker->memory_waiters) || cmd_get_memory(cmd))) {
+		cmd_wait_memory(cmd);
+		return;
+	}
+	cmd_proceed(cmd);
+}
+
+void cmd_fetched(struct cmd *cmd, uint16_t status)
+{
+	assert(cmd->state == CMD_FETCHING);
+	if (status)
+		cmd_complete(cmd, status);
+	else
+		cmd_execute(cmd);
+}
+
+void cmd_complete(struct cmd *cmd, uint16_t status)
+{
+	struct queue *queue = cmd->queue;
+
+	assert(list_empty(&cmd->wait_link));
+	if (unlikely(status)) {
+		queue->stats.errors++;
+		cmd->direction = CMD_DATA_NONE; /* what the buffer holds stays here */
+		if (queue->ctrl) {
+			ctrl_log_error(queue->ctrl, cmd, status);
+			status |= NVME_STATUS_MORE;
+		}
+	}
+	if (unlikely(queue->state == QUEUE_CLOSING)) {
+		cmd_release(cmd);
+		return;
+	}
+	cmd->cqe.sqhd = le16(queue->sqhd);
+	cmd->cqe.sqid = le16(queue->qid);
+	cmd->cqe.status = le16((uint16_t)(status << 1));
+	cmd_set_state(cmd, CMD_RESPONDING);
+	queue->ops->respond(cmd);
+}
+
+void cmd_reply(struct cmd *cmd, const void *src, size_t len, uint64_t offset)
+{
+	uint32_t n = 0;
+
+	if (offset < len) {
+		n = (uint32_t)MIN((uint64_t)cmd->data_len, len - offset);
+		spanv_write(&cmd->data, 0, (const char *)src + offset, n);
+	}
+	spanv_zero(&cmd->data, n, cmd->data_len - n);
+	cmd_complete(cmd, NVME_SC_SUCCESS);
+}
+
+void cmd_release(struct cmd *cmd)
+{
+	struct queue *queue = cmd->queue;
+
+	list_del(&cmd->wait_link);
+	cmd_put_memory(cmd);
+	queue_cmd_put(queue, cmd);
+}
+
+void cmd_cancel(struct cmd *cmd)
+{
+	assert(cmd->state == CMD_FETCHING || cmd->state == CMD_RESPONDING);
+	cmd_release(cmd);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The Fabrics commands Connect and Disconnect, and the dispatch of the others (Base 6). */
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "target/admin.h"
+#include "target/ctrl.h"
+#include "target/listener.h"
+
+static const struct nvmf_connect_cmd *connect_cmd(const struct cmd *cmd)
+{
+	return (const struct nvmf_connect_cmd *)&cmd->sqe;
+}
+
+/*
+ * Connect Invalid Parameters says where (Base 6.3, figure "Connect response"): offset of the field,
+ * and whether it is in the command or in its data.
+ */
+static uint16_t connect_fault(struct cmd *cmd, unsigned offset, bool in_data)
+{
+	cmd->cqe.dw0 = le32(offset | (uint32_t)in_data << 16);
+	return cmd_fault(cmd, in_data ? CMD_NO_LOCATION : offset,
+			 NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR);
+}
+
+#define FAULT_IN_DATA(cmd, field) connect_fault(cmd, offsetof(struct nvmf_connect_data, field), true)
+#define FAULT_IN_COMMAND(cmd, field) connect_fault(cmd, offsetof(struct nvmf_connect_cmd, field), false)
+
+/* A name from the wire must end inside its field; what does not could run on into other memory. */
+static bool nqn_is_terminated(const char *nqn)
+{
+	size_t len = strnlen(nqn, NVME_NQN_LEN);
+
+	return len > 0 && len <= NVME_NQN_MAX;
+}
+
+static uint16_t connect_admin(struct cmd *cmd, struct subsys *subsys, const struct nvmf_connect_data *data)
+{
+	struct queue *queue = cmd->queue;
+	uint16_t status;
+
+	if (queue->depth < MIN_QUEUE_DEPTH)
+		return FAULT_IN_COMMAND(cmd, sqsize);
+	status = ctrl_create(subsys, queue, data->hostnqn, data->hostid, le16_get(data->cntlid),
+			     le32_get(connect_cmd(cmd)->kato), &queue->ctrl);
+	if ((status & NVME_STATUS_CODE_MASK) == NVME_SC_CONNECT_INVALID_PARAM)
+		return FAULT_IN_DATA(cmd, cntlid);
+	return status;
+}
+
+static uint16_t connect_io(struct cmd *cmd, struct subsys *subsys, const struct nvmf_connect_data *data,
+			   uint16_t qid)
+{
+	uint16_t offset, status;
+	uint8_t in_data;
+
+	status = ctrl_attach_queue(subsys, cmd->queue, qid, le16_get(data->cntlid), data->hostnqn,
+				   data->hostid, &cmd->queue->ctrl, &offset, &in_data);
+	if ((status & NVME_STATUS_CODE_MASK) == NVME_SC_CONNECT_INVALID_PARAM)
+		return connect_fault(cmd, offset, in_data);
+	return status;
+}
+
+/* Who may attach to what; looks at the data alone. */
+static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *data, struct subsys **out)
+{
+	const struct queue *queue = cmd->queue;
+	struct subsys *subsys;
+
+	if (!nqn_is_terminated(data->subnqn))
+		return FAULT_IN_DATA(cmd, subnqn);
+	if (!nqn_is_terminated(data->hostnqn) || !config_nqn_valid(data->hostnqn))
+		return FAULT_IN_DATA(cmd, hostnqn);
+	subsys = subsys_find(data->subnqn);
+	if (!subsys || (queue->listener->config->discovery_only && !subsys->discovery)) {
+		log_peer("%s: host %s asked for subsystem %.*s, which is not served on %s", queue->peer,
+			 data->hostnqn, NVME_NQN_MAX, data->subnqn, queue->listener->config->name);
+		return FAULT_IN_DATA(cmd, subnqn);
+	}
+	if (!subsys_allows(subsys, data->hostnqn)) {
+		log_peer("%s: host %s may not attach to %s; to admit it add allow_host = %s to that subsystem",
+			 queue->peer, data->hostnqn, subsys->nqn, data->hostnqn);
+		cmd->cqe.dw0 = le32(0);
+		return NVME_SC_CONNECT_INVALID_HOST | NVME_STATUS_DNR;
+	}
+	*out = subsys;
+	return 0;
+}
+
+static void connect_succeeded(struct cmd *cmd)
+{
+	struct queue *queue = cmd->queue;
+
+	queue->state = QUEUE_LIVE;
+	queue->sqflow_disabled = connect_cmd(cmd)->cattr & NVMF_CATTR_DISABLE_SQFLOW;
+	queue->ops->connected(queue);
+	cmd->cqe.dw0 = le32(queue->ctrl->cntlid);
+	log_debug("%s: queue %u of controller %u of %s for %s", queue->peer, queue->qid, queue->ctrl->cntlid,
+		  queue->ctrl->subsys->nqn, queue->ctrl->hostnqn);
+}
+
+static void connect_execute(struct cmd *cmd)
+{
+	const struct nvmf_connect_cmd *connect = connect_cmd(cmd);
+	struct queue *queue = cmd->queue;
+	uint16_t qid = le16_get(connect->qid), status;
+	unsigned depth = le16_get(connect->sqsize) + 1u;
+	struct nvmf_connect_data data;
+	struct subsys *subsys = NULL;
+
+	spanv_read(&cmd->data, 0, &data, sizeof(data));
+	status = connect_find(cmd, &data, &subsys);
+	if (!status && depth > (subsys->config ? subsys->config->max_queue_depth : MAX_QUEUE_DEPTH))
+		status = FAULT_IN_COMMAND(cmd, sqsize);
+	if (!status && queue_set_depth(queue, (uint16_t)depth))
+		status = NVME_SC_CONNECT_CTRL_BUSY;
+	if (!status)
+		status = qid ? connect_io(cmd, subsys, &data, qid) : connect_admin(cmd, subsys, &data);
+	if (!status)
+		connect_succeeded(cmd);
+	cmd_complete(cmd, status);
+	if (status)
+		queue->ops->close(queue, QUEUE_CLOSE_REFUSED);
+}
+
+uint16_t connect_parse(struct cmd *cmd)
+{
+	const struct nvmf_connect_cmd *connect = connect_cmd(cmd);
+
+	if (connect->fctype != NVME_FCTYPE_CONNECT)
+		return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype),
+				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
+	if (le16_get(connect->recfmt))
+		return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, recfmt),
+				 NVME_SC_CONNECT_INCOMPATIBLE_FORMAT | NVME_STATUS_DNR);
+	/* Depth counts entries; one that holds a single entry could never be used (Base 3.3.3.1). */
+	if (!le16_get(connect->sqsize))
+		return FAULT_IN_COMMAND(cmd, sqsize);
+	return cmd_need(cmd, CMD_DATA_FROM_HOST, sizeof(struct nvmf_connect_data), connect_execute);
+}
+
+/* The response goes out first, then the connection is closed (Base 6.4). */
+static void disconnect_execute(struct cmd *cmd)
+{
+	struct queue *queue = cmd->queue;
+
+	cmd_complete(cmd, NVME_SC_SUCCESS);
+	queue->ops->close(queue, QUEUE_CLOSE_DISCONNECT);
+}
+
+static uint16_t disconnect_parse(struct cmd *cmd)
+{
+	/* RECFMT lies where Connect has it. */
+	if (le16_get(connect_cmd(cmd)->recfmt))
+		return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, recfmt),
+				 NVME_SC_CONNECT_INCOMPATIBLE_FORMAT | NVME_STATUS_DNR);
+	if (!cmd->queue->qid)
+		return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype),
+				 NVME_SC_DISCONNECT_INVALID_QUEUE_TYPE | NVME_STATUS_DNR);
+	return cmd_need(cmd, CMD_DATA_NONE, 0, disconnect_execute);
+}
+
+uint16_t fabrics_parse(struct cmd *cmd)
+{
+	uint8_t fctype = connect_cmd(cmd)->fctype;
+
+	assert(cmd->queue->ctrl);
+	switch (fctype) {
+	case NVME_FCTYPE_PROPERTY_GET:
+	case NVME_FCTYPE_PROPERTY_SET:
+		if (cmd->queue->qid)
+			break; /* properties are the admin queue's */
+		return fctype == NVME_FCTYPE_PROPERTY_GET ? property_get_parse(cmd) : property_set_parse(cmd);
+	case NVME_FCTYPE_DISCONNECT:
+		return disconnect_parse(cmd);
+	case NVME_FCTYPE_CONNECT:
+		return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype),
+				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
+	default:
+		break;
+	}
+	return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype), NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/ctrl.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "target/admin.h"
+#include "target/listener.h"
+#include "target/worker.h"
+
+/* Time that CC.EN may take to show in CSTS.RDY; enabling is immediate here, TO is for hosts that insist. */
+enum { CAP_TO_500MS = 30 };
+
+static void bit_set(uint64_t *map, unsigned bit)
+{
+	map[bit / 64] |= 1ull << (bit % 64);
+}
+
+static void bit_clear(uint64_t *map, unsigned bit)
+{
+	map[bit / 64] &= ~(1ull << (bit % 64));
+}
+
+static bool bit_test(const uint64_t *map, unsigned bit)
+{
+	return map[bit / 64] >> (bit % 64) & 1;
+}
+
+static void set_live(struct ctrl *ctrl, bool live)
+{
+	__atomic_store_n(&ctrl->live, live, __ATOMIC_RELEASE);
+}
+
+static unsigned subsys_max_depth(const struct subsys *subsys)
+{
+	return subsys->config ? subsys->config->max_queue_depth : MIN_ADMIN_DEPTH * 4;
+}
+
+uint64_t ctrl_cap(const struct ctrl *ctrl)
+{
+	return NVME_CAP_MQES(subsys_max_depth(ctrl->subsys) - 1) | NVME_CAP_CQR |
+	       NVME_CAP_TO(CAP_TO_500MS) | NVME_CAP_CSS_NVM | NVME_CAP_CSS_IOCSS;
+}
+
+/* ------------------------------------------------------------------------------------- keep alive */
+
+/* Traffic on any queue since the last look counts as keep alive (TBKAS). */
+static bool ctrl_had_traffic(struct ctrl *ctrl)
+{
+	bool traffic = false;
+
+	pthread_mutex_lock(&ctrl->lock);
+	list_for_each(queue, &ctrl->queues, struct queue, ctrl_link)
+		traffic |= __atomic_exchange_n(&queue->traffic, false, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&ctrl->lock);
+	return traffic;
+}
+
+static void kato_expired(struct timer *timer)
+{
+	struct ctrl *ctrl = container_of(timer, struct ctrl, kato_timer);
+
+	if (ctrl_had_traffic(ctrl)) {
+		ctrl_keep_alive(ctrl);
+		return;
+	}
+	log_peer("controller %u of %s: no keep alive from %s for %u ms; closing its queues", ctrl->cntlid,
+		 ctrl->subsys->nqn, ctrl->hostnqn, ctrl->kato_ms);
+	ctrl_fail(ctrl, QUEUE_CLOSE_KATO);
+}
+
+void ctrl_keep_alive(struct ctrl *ctrl)
+{
+	loop_timer_stop(&ctrl->worker->loop, &ctrl->kato_timer);
+	if (!ctrl->kato_ms)
+		return;
+	/* Without memory for the timer heap the host's own timeout has to do. */
+	if (loop_timer_start(&ctrl->worker->loop, &ctrl->kato_timer, (uint64_t)ctrl->kato_ms * 1000000))
+		log_error("controller %u of %s: no memory for its keep alive timer", ctrl->cntlid,
+			  ctrl->subsys->nqn);
+}
+
+/* --------------------------------------------------------------------------------- making, finding */
+
+static struct ctrl *subsys_ctrl(const struct subsys *subsys, uint16_t cntlid)
+{
+	list_for_each(ctrl, &subsys->ctrls, struct ctrl, subsys_link)
+		if (ctrl->cntlid == cntlid)
+			return ctrl;
+	return NULL;
+}
+
+/* The next free identifier in turn, so that a reused one is as old as can be. Under subsys->lock. */
+static bool subsys_new_cntlid(struct subsys *subsys, uint16_t *cntlid)
+{
+	unsigned min = subsys->config ? subsys->config->cntlid_min : 1;
+	unsigned max = subsys->config ? subsys->config->cntlid_max : MAX_CNTLID;
+	unsigned next = subsys->next_cntlid;
+
+	for (unsigned tries = 0; tries <= max - min; tries++) {
+		if (next < min || next > max)
+			next = min;
+		if (!subsys_ctrl(subsys, (uint16_t)next)) {
+			*cntlid = (uint16_t)next;
+			subsys->next_cntlid = (uint16_t)(next + 1);
+			return true;
+		}
+		next++;
+	}
+	return false;
+}
+
+static void ctrl_see_namespaces(struct ctrl *ctrl)
+{
+	for (uint32_t nsid = 1; nsid <= ctrl->subsys->max_nsid; nsid++)
+		if (ctrl->subsys->ns[nsid] && ns_visible(ctrl->subsys->ns[nsid], ctrl->hostnqn))
+			bit_set(ctrl->visible, nsid);
+}
+
+uint16_t ctrl_create(struct subsys *subsys, struct queue *queue, const char *hostnqn,
+		     const uint8_t hostid[16], uint16_t cntlid, uint32_t kato_ms, struct ctrl **out)
+{
+	struct ctrl *ctrl;
+
+	/* The dynamic controller model (Base 3.1.1): the host may not choose. */
+	if (cntlid != NVMF_CNTLID_DYNAMIC)
+		return NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR;
+	ctrl = calloc(1, sizeof(*ctrl));
+	if (!ctrl)
+		return NVME_SC_CONNECT_CTRL_BUSY;
+	ctrl->subsys = subsys;
+	ctrl->listener = queue->listener;
+	ctrl->worker = queue->worker;
+	ctrl->admin = queue;
+	ctrl->refs = 1;
+	ctrl->created_ns = queue->worker->loop.now_ns;
+	ctrl->kato_ms = kato_ms;
+	if (!kato_ms && subsys->discovery)
+		ctrl->kato_ms = KATO_DEFAULT_DISCOVERY_MS;
+	if (ctrl->kato_ms % KATO_GRANULARITY_MS)
+		ctrl->kato_ms += KATO_GRANULARITY_MS - ctrl->kato_ms % KATO_GRANULARITY_MS;
+	memcpy(ctrl->hostid, hostid, sizeof(ctrl->hostid));
+	strncpy(ctrl->hostnqn, hostnqn, sizeof(ctrl->hostnqn) - 1);
+	list_init(&ctrl->queues);
+	list_init(&ctrl->subsys_link);
+	pthread_mutex_init(&ctrl->lock, NULL);
+	timer_init(&ctrl->kato_timer, kato_expired);
+	ctrl_see_namespaces(ctrl);
+	features_init(ctrl);
+
+	pthread_mutex_lock(&subsys->lock);
+	if (!subsys_new_cntlid(subsys, &ctrl->cntlid)) {
+		pthread_mutex_unlock(&subsys->lock);
+		pthread_mutex_destroy(&ctrl->lock);
+		free(ctrl);
+		return NVME_SC_CONNECT_CTRL_BUSY;
+	}
+	list_add_tail(&subsys->ctrls, &ctrl->subsys_link);
+	list_add_tail(&ctrl->queues, &queue->ctrl_link);
+	pthread_mutex_unlock(&subsys->lock);
+	ctrl_keep_alive(ctrl);
+	*out = ctrl;
+	return 0;
+}
+
+/* Connect's fields, for the "invalid parameter" answer: attributes 1 is the data, 0 the command. */
+static uint16_t attach_fault(unsigned offset, bool in_data, uint16_t *ipo, uint8_t *iattr)
+{
+	*ipo = (uint16_t)offset;
+	*iattr = in_data;
+	return NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR;
+}
+
+static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid, const char *hostnqn,
+			   const uint8_t hostid[16], uint16_t *ipo, uint8_t *iattr)
+{
+	uint16_t status = 0;
+
+	if (strcmp(ctrl->hostnqn, hostnqn))
+		return attach_fault(offsetof(struct nvmf_connect_data, hostnqn), true, ipo, iattr);
+	if (memcmp(ctrl->hostid, hostid, sizeof(ctrl->hostid)))
+		return attach_fault(offsetof(struct nvmf_connect_data, hostid), true, ipo, iattr);
+	pthread_mutex_lock(&ctrl->lock);
+	if (!ctrl_is_live(ctrl)) {
+		/* Not enabled, or on its way out: the host may try again after a reset. */
+		status = NVME_SC_CONNECT_CTRL_BUSY;
+	} else if (qid > ctrl->subsys->config->max_io_queues || bit_test(ctrl->qids, qid)) {
+		status = attach_fault(offsetof(struct nvmf_connect_cmd, qid), false, ipo, iattr);
+	} else {
+		bit_set(ctrl->qids, qid);
+		queue->qid = qid;
+		ctrl->refs++;
+		list_add_tail(&ctrl->queues, &queue->ctrl_link);
+	}
+	pthread_mutex_unlock(&ctrl->lock);
+	return status;
+}
+
+uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t qid, uint16_t cntlid,
+			   const char *hostnqn, const uint8_t hostid[16], struct ctrl **out,
+			   uint16_t *ipo, uint8_t *iattr)
+{
+	struct ctrl *ctrl;
+	uint16_t status;
+
+	pthread_mutex_lock(&subsys->lock);
+	ctrl = subsys_ctrl(subsys, cntlid);
+	if (!ctrl || subsys->discovery)
+		status = attach_fault(offsetof(struct nvmf_connect_data, cntlid), true, ipo, iattr);
+	else
+		status = ctrl_admit(ctrl, queue, qid, hostnqn, hostid, ipo, iattr);
+	pthread_mutex_unlock(&subsys->lock);
+	if (!status)
+		*out = ctrl;
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------------ ending */
+
+/* Asks all queues but the admin queue, or with @admin all of them, to close. */
+static void ctrl_close_queues(struct ctrl *ctrl, enum queue_close why, bool admin)
+{
+	pthread_mutex_lock(&ctrl->lock);
+	list_for_each(queue, &ctrl->queues, struct queue, ctrl_link)
+		if (queue->qid || admin)
+			queue_close_post(queue, why);
+	pthread_mutex_unlock(&ctrl->lock);
+}
+
+void ctrl_enable(struct ctrl *ctrl)
+{
+	ctrl->csts = (ctrl->csts & ~(uint32_t)NVME_CSTS_SHST_MASK) | NVME_CSTS_RDY;
+	set_live(ctrl, true);
+}
+
+void ctrl_disable(struct ctrl *ctrl)
+{
+	set_live(ctrl, false);
+	ctrl_close_queues(ctrl, QUEUE_CLOSE_CTRL, false);
+	async_event_abort_all(ctrl);
+}
+
+void ctrl_fail(struct ctrl *ctrl, enum queue_close why)
+{
+	set_live(ctrl, false);
+	ctrl->csts |= NVME_CSTS_CFS;
+	ctrl_close_queues(ctrl, why, true);
+}
+
+void ctrl_put(struct ctrl *ctrl)
+{
+	bool last;
+
+	pthread_mutex_lock(&ctrl->lock);
+	last = --ctrl->refs == 0;
+	pthread_mutex_unlock(&ctrl->lock);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&ctrl->lock);
+	free(ctrl);
+}
+
+void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue)
+{
+	if (queue->qid) {
+		pthread_mutex_lock(&ctrl->lock);
+		list_del(&queue->ctrl_link);
+		bit_clear(ctrl->qids, queue->qid);
+		pthread_mutex_unlock(&ctrl->lock);
+		return;
+	}
+	/*
+	 * The admin queue: the controller is no more. Nobody finds it in the subsystem from here on;
+	 * queues of other workers keep the memory by their references.
+	 */
+	pthread_mutex_lock(&ctrl->subsys->lock);
+	list_del(&ctrl->subsys_link);
+	pthread_mutex_unlock(&ctrl->subsys->lock);
+	loop_timer_stop(&ctrl->worker->loop, &ctrl->kato_timer);
+	set_live(ctrl, false);
+	ctrl_close_queues(ctrl, QUEUE_CLOSE_CTRL, false);
+	pthread_mutex_lock(&ctrl->lock);
+	list_del(&queue->ctrl_link);
+	ctrl->admin = NULL;
+	pthread_mutex_unlock(&ctrl->lock);
+	async_event_abort_all(ctrl);
+}
+
+/* ----------------------------------------------------------------------------------------- the log */
+
+void ctrl_log_error(struct ctrl *ctrl, const struct cmd *cmd, uint16_t status)
+{
+	const struct nvme_sqe *sqe = &cmd->sqe;
+	struct nvme_error_log_entry *entry;
+
+	pthread_mutex_lock(&ctrl->lock);
+	entry = &ctrl->errors[ctrl->error_head];
+	ctrl->error_head = (ctrl->error_head + 1) % MAX_ERROR_LOG;
+	ctrl->error_len = MIN(ctrl->error_len + 1, (unsigned)MAX_ERROR_LOG);
+	*entry = (struct nvme_error_log_entry){
+		.error_count = le64(++ctrl->error_count),
+		.sqid = le16(cmd->queue->qid),
+		.cid = sqe->cid,
+		.status = le16((uint16_t)(status << 1)),
+		.location = le16(cmd->location),
+		.nsid = sqe->opcode == NVME_OPCODE_FABRICS ? le32(0) : sqe->nsid,
+		.trtype = cmd->queue->ops->trtype,
+		.opcode = sqe->opcode,
+		.version = 1,
+	};
+	if (cmd->queue->qid && sqe->opcode != NVME_IO_FLUSH && sqe->opcode != NVME_IO_DSM)
+		entry->lba = le64(le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32);
+	pthread_mutex_unlock(&ctrl->lock);
+}

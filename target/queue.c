@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "target/admin.h"
+#include "target/ctrl.h"
+#include "target/io.h"
+#include "target/worker.h"
+
+static void queue_close_deliver(struct msg *msg)
+{
+	struct queue *queue = container_of(msg, struct queue, close_msg);
+
+	__atomic_store_n(&queue->close_posted, false, __ATOMIC_RELEASE);
+	if (queue->state == QUEUE_CLOSING)
+		queue_work(queue); /* it was gone already and waits for this message alone */
+	else
+		queue->ops->close(queue, queue->close_why);
+}
+
+static void slot_init(struct queue *queue, struct cmd *cmd, unsigned tag)
+{
+	cmd->queue = queue;
+	cmd->tag = (uint16_t)tag;
+	list_init(&cmd->link);
+	list_init(&cmd->wait_link);
+	timer_init(&cmd->io.timer, NULL);
+	list_init(&cmd->io.link);
+}
+
+static struct cmd *slot(const struct queue *queue, unsigned tag)
+{
+	return (struct cmd *)(queue->slots + (tag - 1) * queue->ops->cmd_size);
+}
+
+void queue_init(struct queue *queue, const struct transport_ops *ops, struct listener *listener,
+		struct worker *worker, struct cmd *slot0)
+{
+	*queue = (struct queue){
+		.ops = ops,
+		.listener = listener,
+		.worker = worker,
+		.state = QUEUE_NEW,
+		.depth = 1,
+		.map_allowed = true,
+		.slot0 = slot0,
+		.close_msg.deliver = queue_close_deliver,
+		.created_ns = worker->loop.now_ns,
+	};
+	list_init(&queue->live);
+	list_init(&queue->ctrl_link);
+	list_init(&queue->work_link);
+	slot_init(queue, slot0, 0);
+}
+
+void queue_fini(struct queue *queue)
+{
+	assert(!queue->n_busy && list_empty(&queue->ctrl_link));
+	list_del(&queue->work_link);
+	free(queue->free);
+	free(queue->slots);
+}
+
+int queue_set_depth(struct queue *queue, uint16_t depth)
+{
+	assert(!queue->slots && depth);
+	queue->slots = calloc(depth, queue->ops->cmd_size);
+	queue->free = calloc(depth, sizeof(struct cmd *));
+	if (!queue->slots || !queue->free)
+		return -ENOMEM; /* queue_fini() frees what there is */
+	queue->depth = depth;
+	for (unsigned tag = depth; tag >= 1; tag--) {
+		slot_init(queue, slot(queue, tag), tag);
+		queue->free[queue->n_free++] = slot(queue, tag);
+	}
+	return 0;
+}
+
+struct cmd *queue_cmd_get(struct queue *queue)
+{
+	struct cmd *cmd;
+
+	if (queue->n_free) {
+		cmd = queue->free[--queue->n_free];
+	} else if (!queue->slots && queue->slot0->state == CMD_FREE) {
+		cmd = queue->slot0;
+	} else {
+		queue->wants_slot = true;
+		return NULL;
+	}
+	list_add_tail(&queue->live, &cmd->link);
+	queue->n_busy++;
+	return cmd;
+}
+
+struct cmd *queue_cmd_find(struct queue *queue, unsigned tag)
+{
+	struct cmd *cmd;
+
+	if (tag == 0)
+		cmd = queue->slot0;
+	else if (queue->slots && tag <= queue->depth)
+		cmd = slot(queue, tag);
+	else
+		return NULL;
+	return cmd->state == CMD_FREE ? NULL : cmd;
+}
+
+void queue_work(struct queue *queue)
+{
+	if (list_empty(&queue->work_link))
+		list_add_tail(&queue->worker->queues_waiting, &queue->work_link);
+}
+
+void queue_cmd_put(struct queue *queue, struct cmd *cmd)
+{
+	cmd_set_state(cmd, CMD_FREE);
+	list_del(&cmd->link);
+	queue->n_busy--;
+	if (cmd->tag)
+		queue->free[queue->n_free++] = cmd;
+	if (unlikely(queue->wants_slot || (queue->state == QUEUE_CLOSING && !queue->n_busy)))
+		queue_work(queue);
+}
+
+void queue_serve_waiters(struct worker *worker)
+{
+	struct list waiting = LIST_INIT(waiting), *node;
+
+	list_splice_tail(&waiting, &worker->queues_waiting);
+	while ((node = list_pop(&waiting))) {
+		struct queue *queue = list_entry(node, struct queue, work_link);
+
+		if (queue->state == QUEUE_CLOSING) {
+			/* A close message on its way holds the queue's memory, too. */
+			if (queue->n_busy || queue_close_pending(queue))
+				continue;
+			if (queue->ctrl)
+				ctrl_put(queue->ctrl);
+			queue->ctrl = NULL;
+			queue->ops->idle(queue);
+		} else if (queue->wants_slot) {
+			queue->wants_slot = false;
+			queue->ops->resume(queue);
+		}
+	}
+}
+
+/* What the core itself holds of a dying queue: commands that wait, and those in several steps. */
+static void queue_drop_command(struct queue *queue, struct cmd *cmd)
+{
+	if (cmd->state == CMD_PARSED) {
+		cmd_release(cmd);
+	} else if (cmd->state == CMD_EXECUTING && !list_empty(&cmd->wait_link) && cmd->wants_scratch) {
+		list_del(&cmd->wait_link);
+		cmd->wants_scratch = false;
+		cmd_complete(cmd, NVME_SC_ABORTED_SQ_DELETION);
+	} else if (cmd->state == CMD_EXECUTING && queue->qid) {
+		io_abort(cmd);
+	}
+}
+
+void queue_gone(struct queue *queue)
+{
+	struct list live = LIST_INIT(live), *node;
+
+	assert(queue->state != QUEUE_CLOSING);
+	queue->state = QUEUE_CLOSING;
+	if (queue->ctrl)
+		ctrl_detach_queue(queue->ctrl, queue);
+	/*
+	 * Aborting one command may end another (the other half of a fused pair), so each is moved
+	 * to `live` again, its place while busy, before it is touched.
+	 */
+	list_splice_tail(&live, &queue->live);
+	while ((node = list_pop(&live))) {
+		list_add_tail(&queue->live, node);
+		queue_drop_command(queue, list_entry(node, struct cmd, link));
+	}
+	if (!queue->n_busy)
+		queue_work(queue);
+}
+
+void queue_close_post(struct queue *queue, enum queue_close why)
+{
+	bool posted = __atomic_exchange_n(&queue->close_posted, true, __ATOMIC_ACQ_REL);
+
+	if (posted)
+		return;
+	queue->close_why = why;
+	loop_post(&queue->worker->loop, &queue->close_msg);
+}
+
+const char *queue_close_name(enum queue_close why)
+{
+	static const char *const names[] = {
+		[QUEUE_CLOSE_DISCONNECT] = "the host disconnected the queue",
+		[QUEUE_CLOSE_CTRL] = "its controller was reset, shut down or lost its admin queue",
+		[QUEUE_CLOSE_KATO] = "keep alive timeout",
+		[QUEUE_CLOSE_TIMEOUT] = "no Connect command in time",
+		[QUEUE_CLOSE_STOP] = "the target stops",
+		[QUEUE_CLOSE_REFUSED] = "Connect was refused",
+	};
+
+	return names[why];
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/subsys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "target/worker.h"
+
+struct subsys *subsystems;
+unsigned n_subsystems;
+
+static const struct config *the_config;
+
+static void subsys_init(struct subsys *subsys, const struct config_subsystem *config)
+{
+	*subsys = (struct subsys){
+		.config = config,
+		.nqn = config ? config->nqn : NVME_DISCOVERY_NQN,
+		.discovery = !config,
+		.next_cntlid = config ? config->cntlid_min : 1,
+	};
+	pthread_mutex_init(&subsys->lock, NULL);
+	list_init(&subsys->ctrls);
+}
+
+static struct subsys *subsys_of(const struct config_namespace *config)
+{
+	for (unsigned i = 1; i < n_subsystems; i++)
+		if (!strcmp(subsystems[i].nqn, config->subsystem))
+			return &subsystems[i];
+	return NULL;
+}
+
+static int ns_open(const struct config_namespace *config, uint32_t index)
+{
+	struct subsys *subsys = subsys_of(config);
+	struct ns *ns = calloc(1, sizeof(*ns));
+	char err[512] = "";
+	int rc;
+
+	if (!ns)
+		return -ENOMEM;
+	rc = backend_open(config, &ns->backend, err, sizeof(err));
+	if (rc) {
+		log_error("%s:%d: namespace %s/%u: %s", config->where.file, config->where.line,
+			  config->subsystem, config->nsid, err);
+		free(ns);
+		return rc;
+	}
+	ns->subsys = subsys;
+	ns->config = config;
+	ns->nsid = config->nsid;
+	ns->index = index;
+	ns->block_shift = ns->backend->limits.block_shift;
+	ns->read_only = config->read_only || ns->backend->limits.read_only;
+	ns->blocks = ns->backend->limits.size >> ns->block_shift;
+	subsys->ns[ns->nsid] = ns;
+	subsys->n_ns++;
+	subsys->max_nsid = MAX(subsys->max_nsid, ns->nsid);
+	return 0;
+}
+
+int subsys_open_all(const struct config *config)
+{
+	int rc = 0;
+
+	subsystems = calloc(config->n_subsystems + 1, sizeof(*subsystems));
+	if (!subsystems) {
+		log_error("no memory for %u subsystems", config->n_subsystems);
+		return -ENOMEM;
+	}
+	the_config = config;
+	n_subsystems = config->n_subsystems + 1;
+	subsys_init(&subsystems[0], NULL);
+	for (unsigned i = 0; i < config->n_subsystems; i++)
+		subsys_init(&subsystems[i + 1], &config->subsystems[i]);
+	/* All of them, so that one start tells of every fault. */
+	for (unsigned i = 0; i < config->n_namespaces; i++) {
+		int one = ns_open(&config->namespaces[i], i);
+
+		rc = rc ? rc : one;
+	}
+	if (rc)
+		subsys_close_all();
+	return rc;
+}
+
+/* ----------------------------------------------------------------------------------------- workers */
+
+/* What the ladder wants to know of a namespace; the same for every worker. */
+static void ns_facts(const struct ns *ns, const struct worker *worker, struct datapath_facts *facts)
+{
+	const struct area *area = &worker->area;
+
+	facts->mapped = (struct datapath_fact){ ns->backend->ops->map != NULL,
+						"the backend's blocks are not in memory" };
+	facts->dmabuf_registered = (struct datapath_fact){
+		false, "the kernel has no dma-buf registered buffers (it needs the patches of kernel/)"
+	};
+	facts->dmabuf_vectored = facts->dmabuf_registered;
+	facts->area_fixed = (struct datapath_fact){ area->fixed_index != AREA_NOT_FIXED, area->why_not };
+	facts->backend_fixed = (struct datapath_fact){ ns->backend->limits.fixed,
+						       "the backend takes no fixed buffers" };
+}
+
+static int ns_attach(struct ns *ns, struct worker *worker)
+{
+	struct datapath_facts facts = { 0 };
+	int rc = 0;
+
+	if (ns->backend->ops->attach)
+		rc = ns->backend->ops->attach(ns->backend, &worker->loop, ns->index);
+	if (rc) {
+		log_error("namespace %s/%u: worker %u cannot use %s: %s", ns->subsys->nqn, ns->nsid,
+			  worker->index, ns->backend->path, strerror(-rc));
+		return rc;
+	}
+	if (worker->index == 0) {
+		ns_facts(ns, worker, &facts);
+		datapath_choose(&facts, &ns->path);
+	}
+	return 0;
+}
+
+static void ns_detach(struct ns *ns, struct worker *worker)
+{
+	if (ns->backend->ops->detach)
+		ns->backend->ops->detach(ns->backend, &worker->loop, ns->index);
+}
+
+#define for_each_ns(ns)                                                                   \
+	for (unsigned s_ = 1; s_ < n_subsystems; s_++)                                    \
+		for (uint32_t n_ = 1; n_ <= subsystems[s_].max_nsid; n_++)                \
+			for (struct ns *ns = subsystems[s_].ns[n_]; ns; ns = NULL)
+
+int subsys_attach_all(struct worker *worker)
+{
+	for_each_ns(ns) {
+		int rc;
+
+		if (!ns->stats) {
+			ns->stats = aligned_alloc(64, n_workers * sizeof(*ns->stats));
+			if (!ns->stats) {
+				log_error("no memory for the counters of namespace %s/%u", ns->subsys->nqn,
+					  ns->nsid);
+				return -ENOMEM;
+			}
+			memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
+		}
+		rc = ns_attach(ns, worker);
+		if (rc) {
+			/* Those before it are attached; the same order finds where to stop. */
+			for_each_ns(done) {
+				if (done == ns)
+					return rc;
+				ns_detach(done, worker);
+			}
+		}
+	}
+	return 0;
+}
+
+void subsys_detach_all(struct worker *worker)
+{
+	for_each_ns(ns)
+		ns_detach(ns, worker);
+}
+
+void subsys_close_all(void)
+{
+	for_each_ns(ns) {
+		ns->backend->ops->close(ns->backend);
+		free(ns->stats);
+		free(ns);
+	}
+	for (unsigned i = 0; i < n_subsystems; i++)
+		pthread_mutex_destroy(&subsystems[i].lock);
+	free(subsystems);
+	subsystems = NULL;
+	n_subsystems = 0;
+}
+
+/* ----------------------------------------------------------------------------------------- finding */
+
+struct subsys *subsys_find(const char *nqn)
+{
+	const char *discovery = the_config->discovery.nqn;
+
+	if (discovery[0] && !strcmp(nqn, discovery))
+		return &subsystems[0];
+	for (unsigned i = 0; i < n_subsystems; i++)
+		if (!strcmp(nqn, subsystems[i].nqn))
+			return &subsystems[i];
+	return NULL;
+}
+
+bool subsys_allows(const struct subsys *subsys, const char *hostnqn)
+{
+	return subsys->discovery || config_hosts_allow(&subsys->config->hosts, hostnqn);
+}
+
+bool ns_visible(const struct ns *ns, const char *hostnqn)
+{
+	return config_hosts_allow(&ns->config->hosts, hostnqn);
+}

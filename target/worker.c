@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "target/cmd.h"
+#include "target/listener.h"
+#include "target/queue.h"
+
+struct worker *workers;
+unsigned n_workers;
+
+enum { AREA_FIXED_INDEX = 0 };
+
+static void worker_after_batch(struct loop *loop)
+{
+	struct worker *worker = container_of(loop, struct worker, loop);
+
+	/* Memory first: what it starts may respond in this very turn. */
+	cmd_serve_waiters(worker);
+	for (unsigned i = 0; transports[i]; i++)
+		transports[i]->flush(worker);
+	queue_serve_waiters(worker);
+}
+
+static int worker_init_memory(struct worker *worker, const struct worker_options *options)
+{
+	struct area_spec spec = { .name = "data", .size = options->memory_bytes };
+	int rc = area_create(&worker->area, options->memory_provider, &spec);
+
+	if (rc) {
+		log_error("worker %u: cannot get %llu MiB of data buffers: %s; lower [memory] per_worker or "
+			  "[daemon] workers",
+			  worker->index, (unsigned long long)(options->memory_bytes >> 20),
+			  worker->area.why_not[0] ? worker->area.why_not : strerror(-rc));
+		return rc;
+	}
+	rc = pool_init(&worker->pool, &worker->area, 0, worker->area.size);
+	if (rc) {
+		log_error("worker %u: cannot get memory for the table of data buffers", worker->index);
+		area_destroy(&worker->area);
+		return rc;
+	}
+	/* A refusal costs a rung, which `sluicectl datapath` explains, not the start. */
+	if (area_register_fixed(&worker->area, &worker->loop, AREA_FIXED_INDEX))
+		log_warning("worker %u: no fixed buffers: %s", worker->index, worker->area.why_not);
+	return 0;
+}
+
+static void transports_fini(struct worker *worker, unsigned n)
+{
+	while (n--)
+		transports[n]->worker_fini(worker);
+}
+
+int worker_init(struct worker *worker, const struct worker_options *options)
+{
+	struct loop_options loop_options = {
+		.sq_entries = LOOP_SQ_ENTRIES,
+		.cq_entries = LOOP_CQ_ENTRIES,
+		.spin_us = options->spin_us,
+		.after_batch = worker_after_batch,
+	};
+	int rc;
+
+	*worker = (struct worker){ .index = options->index, .cpu = options->cpu };
+	list_init(&worker->memory_waiters);
+	list_init(&worker->queues_waiting);
+	list_init(&worker->connections_list);
+	rc = loop_init(&worker->loop, &loop_options);
+	if (rc) {
+		log_error("worker %u: cannot create an io_uring ring: %s%s", worker->index, strerror(-rc),
+			  rc == -EPERM   ? "; is sysctl kernel.io_uring_disabled set?" :
+			  rc == -ENOSYS  ? "; the kernel is built without io_uring" :
+			  rc == -EINVAL  ? "; Linux 6.1 or later is needed" :
+			  rc == -ENOMEM  ? "; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)" :
+					   "");
+		return rc;
+	}
+	rc = worker_init_memory(worker, options);
+	if (rc)
+		goto fail_loop;
+	for (unsigned i = 0; transports[i]; i++) {
+		rc = transports[i]->worker_init(worker);
+		if (rc) {
+			log_error("worker %u: cannot set up transport %s: %s", worker->index,
+				  transports[i]->name, strerror(-rc));
+			transports_fini(worker, i);
+			goto fail_memory;
+		}
+	}
+	return 0;
+fail_memory:
+	area_unregister_fixed(&worker->area, &worker->loop);
+	pool_fini(&worker->pool);
+	area_destroy(&worker->area);
+fail_loop:
+	loop_fini(&worker->loop);
+	return rc;
+}
+
+void worker_fini(struct worker *worker)
+{
+	unsigned n = 0;
+
+	while (transports[n])
+		n++;
+	transports_fini(worker, n);
+	/* The ring goes first: while it lives, the kernel may still hold pages of the area. */
+	loop_fini(&worker->loop);
+	pool_fini(&worker->pool);
+	area_destroy(&worker->area);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *worker = arg;
+
+	if (worker->cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(worker->cpu, &set);
+		if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
+			log_warning("worker %u: cannot bind to CPU %d", worker->index, worker->cpu);
+	}
+	loop_run(&worker->loop);
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	char name[16];
+	int rc = -pthread_create(&worker->thread, NULL, worker_main, worker);
+
+	if (rc) {
+		log_error("worker %u: cannot start its thread: %s", worker->index, strerror(-rc));
+		return rc;
+	}
+	worker->started = true;
+	snprintf(name, sizeof(name), "sluice-%u", worker->index);
+	pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker->started)
+		return;
+	loop_stop(&worker->loop);
+	pthread_join(worker->thread, NULL);
+	worker->started = false;
+}
+
+struct worker *worker_pick(void)
+{
+	struct worker *best = &workers[0];
+
+	for (unsigned i = 1; i < n_workers; i++)
+		if (__atomic_load_n(&workers[i].connections, __ATOMIC_RELAXED) <
+		    __atomic_load_n(&best->connections, __ATOMIC_RELAXED))
+			best = &workers[i];
+	return best;
+}
