@@ -15,15 +15,16 @@ die() {
 }
 
 # usage_print SCRIPT
-# Prints the comment at the head of SCRIPT, without its first (licence) paragraph.
+# Prints the comment at the head of SCRIPT, without its licence line.
 usage_print() {
-	awk 'NR > 1 && !/^#/ { exit } /^#$/ { body = 1; next_blank = 1 }
-		body && /^#/ { sub(/^# ?/, ""); if (started || $0 != "") { started = 1; print } }' "$1"
+	awk 'NR <= 3 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$1"
 }
 
-now_ms() {
-	local t=${EPOCHREALTIME/[^0-9]/}
-	printf '%s\n' $((10#$t / 1000))
+# time_ms VARIABLE
+# Sets VARIABLE to the time in milliseconds, without starting a process.
+time_ms() {
+	local us=${EPOCHREALTIME/[^0-9]/}
+	printf -v "$1" '%d' $((us / 1000))
 }
 
 # seconds_format MS
@@ -31,43 +32,65 @@ seconds_format() {
 	printf '%d.%02d s' $(($1 / 1000)) $(($1 % 1000 / 10))
 }
 
-# The process group that run_logged waits for, for the caller's signal handler to end; empty when
-# there is none.
+# A pipe that nobody writes: reading from it with a limit is a sleep that starts no process.
+exec {nap_fd}<> <(:)
+
+nap() {
+	read -r -t "$1" -u "$nap_fd" || true
+}
+
+# The process group that run_logged started last; empty when nothing of it is left.
 run_group=
 
+# run_group_wait LIMIT_MS
+# Waits for the group to be empty; fails when it is not in LIMIT_MS.
+run_group_wait() {
+	local now_ms end_ms
+
+	[ -n "$run_group" ] || return 0
+	time_ms end_ms
+	end_ms=$((end_ms + $1))
+	while kill -0 -- "-$run_group" 2>/dev/null; do
+		time_ms now_ms
+		[ "$now_ms" -lt "$end_ms" ] || return 1
+		nap 0.02
+	done
+	run_group=
+}
+
 # run_group_kill
-# Ends what is left of the group that run_logged started. Processes of a test that outlive it would
-# hold ports and files that the next one needs.
+# Ends what is left of the group: it would hold ports and files that the next one needs.
 run_group_kill() {
 	[ -n "$run_group" ] || return 0
-	kill -TERM -- "-$run_group" 2>/dev/null || { run_group=; return 0; }
-	sleep 0.5
-	kill -KILL -- "-$run_group" 2>/dev/null || true
-	run_group=
+	kill -TERM -- "-$run_group" 2>/dev/null || true
+	if ! run_group_wait 2000; then
+		kill -KILL -- "-$run_group" 2>/dev/null || true
+		run_group_wait 2000 || true
+	fi
 }
 
 # run_logged LABEL LOG LIMIT_S COMMAND...
 # Runs COMMAND in a process group of its own with its output in LOG, and says every 15 s how far it
 # is: the last line it printed. Returns its exit status, 124 when it was ended after LIMIT_S seconds.
 run_logged() {
-	local label=$1 log=$2 limit_s=$3 status=0 start_ms next_ms elapsed_ms
+	local label=$1 log=$2 limit_s=$3 pid status=0 start_ms now_ms next_ms=15000
 	shift 3
 
 	mkdir -p "$(dirname "$log")"
-	timeout --kill-after=10 "$limit_s" "$@" >"$log" 2>&1 </dev/null &
 	# timeout(1) makes itself the leader of a group that holds all that it starts.
-	run_group=$!
-	start_ms=$(now_ms)
-	next_ms=15000
-	while kill -0 "$run_group" 2>/dev/null; do
-		sleep 0.02
-		elapsed_ms=$(($(now_ms) - start_ms))
-		if [ "$elapsed_ms" -ge "$next_ms" ]; then
-			say "      $label: $((elapsed_ms / 1000)) s: $(tail -n 1 "$log" | cut -c 1-70)"
+	timeout --kill-after=10 "$limit_s" "$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	run_group=$pid
+	time_ms start_ms
+	while kill -0 "$pid" 2>/dev/null; do
+		nap 0.01
+		time_ms now_ms
+		if [ $((now_ms - start_ms)) -ge "$next_ms" ]; then
+			say "      $label, $((next_ms / 1000)) s: $(tail -n 1 "$log" | cut -c 1-70)"
 			next_ms=$((next_ms + 15000))
 		fi
 	done
-	wait "$run_group" || status=$?
+	wait "$pid" || status=$?
 	return "$status"
 }
 
@@ -114,16 +137,16 @@ tree_configure() {
 # Configures DIR and builds TARGETs, by default everything. Prints what the compiler said when it
 # fails.
 tree_build() {
-	local kind=$1 dir=$2 start_ms
+	local kind=$1 dir=$2 start_ms end_ms
 	shift 2
 
-	start_ms=$(now_ms)
+	time_ms start_ms
 	tree_configure "$kind" "$dir" || return 1
-	if ! run_logged "building $kind" "$dir/build.log" 3600 \
-		ninja -C "$dir" "$@"; then
+	if ! run_logged "building $kind" "$dir/build.log" 3600 ninja -C "$dir" "$@"; then
 		grep -v '^\[[0-9]*/[0-9]*\] ' "$dir/build.log" | head -n 40 >&2 || true
 		say "cannot build $dir: the whole log is $dir/build.log" >&2
 		return 1
 	fi
-	say "built $kind ($(seconds_format $(($(now_ms) - start_ms))))"
+	time_ms end_ms
+	say "built $kind in $(seconds_format $((end_ms - start_ms)))"
 }
