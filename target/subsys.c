@@ -10,6 +10,8 @@
 
 struct subsys *subsystems;
 unsigned n_subsystems;
+struct ns **namespaces;
+unsigned n_namespaces;
 
 static const struct config *the_config;
 
@@ -33,32 +35,40 @@ static struct subsys *subsys_of(const struct config_namespace *config)
 	return NULL;
 }
 
-static int ns_open(const struct config_namespace *config, uint32_t index)
+static int ns_open(const struct config_namespace *config)
 {
 	struct subsys *subsys = subsys_of(config);
 	struct ns *ns = calloc(1, sizeof(*ns));
 	char err[512] = "";
 	int rc;
 
-	if (!ns)
+	if (ns)
+		ns->stats = aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
+	if (!ns || !ns->stats) {
+		log_error("no memory for namespace %s/%u", config->subsystem, config->nsid);
+		free(ns);
 		return -ENOMEM;
+	}
+	memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
 	rc = backend_open(config, &ns->backend, err, sizeof(err));
 	if (rc) {
 		log_error("%s:%d: namespace %s/%u: %s", config->where.file, config->where.line,
 			  config->subsystem, config->nsid, err);
+		free(ns->stats);
 		free(ns);
 		return rc;
 	}
 	ns->subsys = subsys;
 	ns->config = config;
 	ns->nsid = config->nsid;
-	ns->index = index;
+	ns->index = n_namespaces;
 	ns->block_shift = ns->backend->limits.block_shift;
 	ns->read_only = config->read_only || ns->backend->limits.read_only;
 	ns->blocks = ns->backend->limits.size >> ns->block_shift;
 	subsys->ns[ns->nsid] = ns;
 	subsys->n_ns++;
 	subsys->max_nsid = MAX(subsys->max_nsid, ns->nsid);
+	namespaces[n_namespaces++] = ns;
 	return 0;
 }
 
@@ -67,8 +77,12 @@ int subsys_open_all(const struct config *config)
 	int rc = 0;
 
 	subsystems = calloc(config->n_subsystems + 1, sizeof(*subsystems));
-	if (!subsystems) {
-		log_error("no memory for %u subsystems", config->n_subsystems);
+	namespaces = calloc(config->n_namespaces + 1, sizeof(*namespaces));
+	if (!subsystems || !namespaces) {
+		log_error("no memory for %u subsystems and %u namespaces", config->n_subsystems,
+			  config->n_namespaces);
+		free(subsystems);
+		free(namespaces);
 		return -ENOMEM;
 	}
 	the_config = config;
@@ -78,7 +92,7 @@ int subsys_open_all(const struct config *config)
 		subsys_init(&subsystems[i + 1], &config->subsystems[i]);
 	/* All of them, so that one start tells of every fault. */
 	for (unsigned i = 0; i < config->n_namespaces; i++) {
-		int one = ns_open(&config->namespaces[i], i);
+		int one = ns_open(&config->namespaces[i]);
 
 		rc = rc ? rc : one;
 	}
@@ -130,33 +144,15 @@ static void ns_detach(struct ns *ns, struct worker *worker)
 		ns->backend->ops->detach(ns->backend, &worker->loop, ns->index);
 }
 
-#define for_each_ns(ns)                                                                   \
-	for (unsigned s_ = 1; s_ < n_subsystems; s_++)                                    \
-		for (uint32_t n_ = 1; n_ <= subsystems[s_].max_nsid; n_++)                \
-			for (struct ns *ns = subsystems[s_].ns[n_]; ns; ns = NULL)
-
 int subsys_attach_all(struct worker *worker)
 {
-	for_each_ns(ns) {
-		int rc;
+	for (unsigned i = 0; i < n_namespaces; i++) {
+		int rc = ns_attach(namespaces[i], worker);
 
-		if (!ns->stats) {
-			ns->stats = aligned_alloc(64, n_workers * sizeof(*ns->stats));
-			if (!ns->stats) {
-				log_error("no memory for the counters of namespace %s/%u", ns->subsys->nqn,
-					  ns->nsid);
-				return -ENOMEM;
-			}
-			memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
-		}
-		rc = ns_attach(ns, worker);
 		if (rc) {
-			/* Those before it are attached; the same order finds where to stop. */
-			for_each_ns(done) {
-				if (done == ns)
-					return rc;
-				ns_detach(done, worker);
-			}
+			while (i--)
+				ns_detach(namespaces[i], worker);
+			return rc;
 		}
 	}
 	return 0;
@@ -164,17 +160,22 @@ int subsys_attach_all(struct worker *worker)
 
 void subsys_detach_all(struct worker *worker)
 {
-	for_each_ns(ns)
-		ns_detach(ns, worker);
+	for (unsigned i = 0; i < n_namespaces; i++)
+		ns_detach(namespaces[i], worker);
 }
 
 void subsys_close_all(void)
 {
-	for_each_ns(ns) {
+	for (unsigned i = 0; i < n_namespaces; i++) {
+		struct ns *ns = namespaces[i];
+
 		ns->backend->ops->close(ns->backend);
 		free(ns->stats);
 		free(ns);
 	}
+	free(namespaces);
+	namespaces = NULL;
+	n_namespaces = 0;
 	for (unsigned i = 0; i < n_subsystems; i++)
 		pthread_mutex_destroy(&subsystems[i].lock);
 	free(subsystems);

@@ -12,6 +12,7 @@
 #include "target/ns.h"
 
 struct ctrl;
+struct worker;
 
 struct subsys {
 	const struct config_subsystem *config; /* NULL for the discovery subsystem */
@@ -30,8 +31,13 @@ struct subsys {
 extern struct subsys *subsystems;
 extern unsigned n_subsystems;
 
+/* All namespaces of all subsystems, by ns.index. */
+extern struct ns **namespaces;
+extern unsigned n_namespaces;
+
 /*
  * Builds subsystems and opens the backends of all namespaces of @config, which must outlive them.
+ * n_workers is set already.
  * 0, or negative errno after every fault was logged with file and line.
  */
 int subsys_open_all(const struct config *config);
