@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/loop.h"
 
 enum area_face {
@@ -22,8 +23,9 @@ enum area_face {
 enum { AREA_NOT_FIXED = -1 };
 
 struct area_spec {
-	const char *name; /* for messages */
-	size_t size;      /* bytes, a multiple of 4096 */
+	const char *name;    /* for messages */
+	size_t size;         /* bytes, a multiple of 4096 */
+	const char *setting; /* what to lower when memory is short, for messages; NULL: the workers' */
 };
 
 struct area {
@@ -34,16 +36,18 @@ struct area {
 	void *base;        /* AREA_FACE_CPU, else NULL */
 	int memfd;         /* -1: none */
 	int dmabuf_fd;     /* AREA_FACE_DMABUF, else -1 */
-	int fixed_index;   /* in the loop of the worker that owns the area; AREA_NOT_FIXED */
-	char why_not[128]; /* why a face that was wanted is missing; empty when none is */
+	int fixed_index;   /* in fixed_loop's table of fixed buffers; AREA_NOT_FIXED */
+	struct loop *fixed_loop; /* the loop of the worker that owns the area, once registered */
+	char why_not[256]; /* why a face that was wanted is missing; empty when none is */
 };
 
 /* PORT. A provider of areas. */
 struct area_ops {
 	const char *name; /* as in [memory] provider */
 	/*
-	 * Fills in @area (zeroed, name, size and ops set) with its memory and faces. May block. Memory
-	 * is zeroed. 0, or a negative errno with nothing left behind; then `why_not` says why.
+	 * Fills in @area (zeroed, but name, size, ops and what means "none" are set) with its memory
+	 * and faces. May block. Memory is zeroed and present: a shortage shows here, not at a later
+	 * access. 0, or a negative errno with nothing left behind; then `why_not` says why.
 	 */
 	int (*create)(struct area *area, const struct area_spec *spec);
 	/* Gives the memory back; no device may be using it. */
@@ -55,16 +59,25 @@ extern const struct area_ops *const area_providers[];
 
 /*
  * Creates an area by the provider called @provider, or by the first that can for "auto".
- * 0 or negative errno; area->why_not then has the reason for people.
+ * 0 or negative errno (ENOMEM: not enough memory; EINVAL: no such provider, or a bad size);
+ * area->why_not then has the reason for people: what, how much, which setting to change.
  */
 int area_create(struct area *area, const char *provider, const struct area_spec *spec);
+
+/* Gives the memory back. The area must be in no loop's table; harmless when create failed. */
 void area_destroy(struct area *area);
+
+/* Adds a reason to area->why_not, behind those that are there. */
+void area_why_not(struct area *area, const char *fmt, ...) __printf(2, 3);
 
 /*
  * Puts the area into @loop's fixed-buffer table at @index and sets fixed_index. Negative errno (and
  * `why_not`) when the kernel refuses, typically ENOMEM for RLIMIT_MEMLOCK; the area is still usable.
+ * Before loop_run() from any thread, afterwards on the loop's own.
  */
 int area_register_fixed(struct area *area, struct loop *loop, unsigned index);
+
+/* Undoes area_register_fixed(), on the loop's thread; harmless when it is not registered. */
 void area_unregister_fixed(struct area *area, struct loop *loop);
 
 #endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A memfd: its mapping is the CPU face and the fixed buffer; a udmabuf over the same pages is the
+ * dma-buf. Pages of the hugetlb pool are taken when it has enough free ones, ordinary ones else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/udmabuf.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "dmabuf/provider/provider.h"
+
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21u << 26)
+#endif
+
+#define UDMABUF_DEVICE "/dev/udmabuf"
+
+/* A file of the area's size that can never change it: udmabuf insists, and so may every device. */
+static int memfd_open(struct area *area, unsigned flags)
+{
+	int fd = memfd_create(area->name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)area->size) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	area->memfd = fd;
+	return 0;
+}
+
+static int memfd_map(struct area *area)
+{
+	void *base = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_SHARED, area->memfd, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	area->base = base;
+	return 0;
+}
+
+/* Huge pages are a bonus: whatever is in the way, there is no message. */
+static int memfd_create_huge(struct area *area, const struct area_spec *spec)
+{
+	int rc = memfd_open(area, MFD_HUGETLB | MFD_HUGE_2MB);
+
+	/* The mapping reserves the pages, so it fails when the pool has too few. */
+	if (!rc)
+		rc = memfd_map(area);
+	if (!rc)
+		rc = provider_populate(area, spec);
+	if (rc) {
+		provider_release(area);
+		area->why_not[0] = '\0';
+	}
+	return rc;
+}
+
+static int memfd_create_plain(struct area *area, const struct area_spec *spec)
+{
+	int rc = provider_check(area, spec);
+
+	if (rc)
+		return rc;
+	rc = memfd_open(area, 0);
+	if (!rc)
+		rc = memfd_map(area);
+	if (rc)
+		area_why_not(area, "memfd: %s", strerror(-rc));
+	else
+		rc = provider_populate(area, spec);
+	if (rc)
+		provider_release(area);
+	return rc;
+}
+
+/* The dma-buf face is optional: without it devices map memory for each I/O. */
+static void memfd_export(struct area *area)
+{
+	struct udmabuf_create create = {
+		.memfd = (unsigned)area->memfd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.size = area->size,
+	};
+	int dev = open(UDMABUF_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (dev < 0 && errno == ENOENT) {
+		area_why_not(area, "dma-buf: no " UDMABUF_DEVICE ": the kernel lacks CONFIG_UDMABUF, "
+			     "or the module udmabuf is not loaded");
+		return;
+	}
+	if (dev < 0) {
+		area_why_not(area, "dma-buf: cannot open " UDMABUF_DEVICE ": %s", strerror(errno));
+		return;
+	}
+	area->dmabuf_fd = ioctl(dev, UDMABUF_CREATE, &create);
+	if (area->dmabuf_fd >= 0)
+		area->faces |= AREA_FACE_DMABUF;
+	else
+		area_why_not(area, "dma-buf: " UDMABUF_DEVICE " refuses %s: %s; see "
+			     "/sys/module/udmabuf/parameters/size_limit_mb",
+			     bytes_text(area->size).s, strerror(errno));
+	close(dev);
+}
+
+static int memfd_area_create(struct area *area, const struct area_spec *spec)
+{
+	int rc = memfd_create_huge(area, spec);
+
+	if (rc)
+		rc = memfd_create_plain(area, spec);
+	if (rc)
+		return rc;
+	area->faces = AREA_FACE_CPU | AREA_FACE_FIXED;
+	memfd_export(area);
+	return 0;
+}
+
+const struct area_ops area_memfd = {
+	.name = "memfd",
+	.create = memfd_area_create,
+	.destroy = provider_release,
+};

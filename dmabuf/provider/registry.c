@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dmabuf/provider/provider.h"
+
+const struct area_ops *const area_providers[] = {
+	&area_memfd,
+	&area_anon,
+	NULL,
+};

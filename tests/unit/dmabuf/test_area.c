@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Areas from each provider, their faces, and what is said when memory is short. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dmabuf/area.h"
+#include "dmabuf/available.h"
+
+enum { MIB = 1 << 20 };
+
+static const struct area_spec small = { .name = "test", .size = 3 * MIB + 4096 };
+
+static void area_is_usable(struct area *area)
+{
+	static const char zeroes[4096];
+
+	assert_true(area->faces & AREA_FACE_CPU);
+	assert_int_equal(area->size, small.size);
+	assert_int_equal(area->fixed_index, AREA_NOT_FIXED);
+	for (size_t at = 0; at < area->size; at += 4096)
+		assert_memory_equal((char *)area->base + at, zeroes, 4096);
+	memset(area->base, 0x5a, area->size);
+	/* A face, or the reason why it is missing. */
+	assert_true((area->faces & AREA_FACE_DMABUF) ? area->dmabuf_fd >= 0 : area->why_not[0]);
+}
+
+static void each_provider_gives_memory(void **state)
+{
+	(void)state;
+	for (const struct area_ops *const *ops = area_providers; *ops; ops++) {
+		struct area area;
+
+		assert_int_equal(area_create(&area, (*ops)->name, &small), 0);
+		assert_ptr_equal(area.ops, *ops);
+		area_is_usable(&area);
+		area_destroy(&area);
+	}
+}
+
+static void auto_takes_the_first(void **state)
+{
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "auto", &small), 0);
+	assert_ptr_equal(area.ops, area_providers[0]);
+	area_is_usable(&area);
+	area_destroy(&area);
+}
+
+static void memfd_keeps_its_size(void **state)
+{
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "memfd", &small), 0);
+	assert_true(ftruncate(area.memfd, MIB) < 0);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(fcntl(area.memfd, F_GET_SEALS) & F_SEAL_WRITE, 0);
+	area_destroy(&area);
+}
+
+/* A shortage must show at start, so all pages are there before anybody uses them. */
+static void memory_is_present(void **state)
+{
+	static unsigned char resident[(3 * MIB + 4096) / 4096];
+
+	(void)state;
+	for (const struct area_ops *const *ops = area_providers; *ops; ops++) {
+		struct area area;
+
+		assert_int_equal(area_create(&area, (*ops)->name, &small), 0);
+		memset(resident, 0, sizeof(resident));
+		assert_int_equal(mincore(area.base, area.size, resident), 0);
+		for (size_t i = 0; i < sizeof(resident); i++)
+			assert_true(resident[i] & 1);
+		area_destroy(&area);
+	}
+}
+
+static void an_unknown_provider_is_named(void **state)
+{
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "floppy", &small), -EINVAL);
+	assert_non_null(strstr(area.why_not, "\"floppy\""));
+	assert_non_null(strstr(area.why_not, "memfd"));
+	area_destroy(&area);
+}
+
+static void an_odd_size_is_refused(void **state)
+{
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "auto", &(struct area_spec){ "test", 5000, NULL }), -EINVAL);
+	assert_non_null(strstr(area.why_not, "5000"));
+}
+
+static void a_shortage_says_how_much_and_what_to_lower(void **state)
+{
+	struct area_spec spec = { .name = "worker 0", .size = (size_t)1 << 46 };
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "auto", &spec), -ENOMEM);
+	assert_non_null(strstr(area.why_not, "worker 0"));
+	assert_non_null(strstr(area.why_not, "64 TiB"));
+	assert_non_null(strstr(area.why_not, "[memory] per_worker"));
+	spec.setting = "size";
+	assert_int_equal(area_create(&area, "anon", &spec), -ENOMEM);
+	assert_non_null(strstr(area.why_not, "lower size"));
+}
+
+static void a_fixed_buffer_is_registered_and_given_back(void **state)
+{
+	struct loop_options options = { .sq_entries = 8, .cq_entries = 16 };
+	struct loop loop;
+	struct area area;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop, &options), 0);
+	assert_int_equal(area_create(&area, "auto", &small), 0);
+	assert_int_equal(area_register_fixed(&area, &loop, 3), 0);
+	assert_int_equal(area.fixed_index, 3);
+	assert_ptr_equal(area.fixed_loop, &loop);
+	area_unregister_fixed(&area, &loop);
+	assert_int_equal(area.fixed_index, AREA_NOT_FIXED);
+	/* Harmless when there is nothing to undo. */
+	area_unregister_fixed(&area, &loop);
+	area_destroy(&area);
+	loop_fini(&loop);
+}
+
+/* In a child: gives up the right to lock memory, and then registers. The result is the exit code. */
+static int register_without_memlock(void)
+{
+	struct loop_options options = { .sq_entries = 8, .cq_entries = 16 };
+	struct rlimit limit = { 64 << 10, 64 << 10 };
+	struct loop loop;
+	struct area area;
+
+	/* The ring remembers whether its maker was privileged. */
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || (geteuid() == 0 && setresuid(65534, 65534, 65534)))
+		return 2;
+	if (loop_init(&loop, &options) || area_create(&area, "auto", &small))
+		return 3;
+	if (area_register_fixed(&area, &loop, 0) != -ENOMEM)
+		return 4;
+	if (!strstr(area.why_not, "RLIMIT_MEMLOCK is 64 KiB") || !strstr(area.why_not, "LimitMEMLOCK"))
+		return 5;
+	return area.fixed_index == AREA_NOT_FIXED ? 0 : 6;
+}
+
+static void a_low_memlock_limit_is_explained(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(register_without_memlock());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* -------------------------------------------------------------- available memory, from a made-up root */
+
+static char root[64];
+
+static void root_write(const char *path, const char *text)
+{
+	char full[512];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		mkdir(full, 0700);
+		*slash = '/';
+	}
+	f = fopen(full, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int root_make(void **state)
+{
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/sluice-area-XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int root_remove(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	return system(command);
+}
+
+static void the_machine_limits(void **state)
+{
+	struct memory_available available;
+
+	(void)state;
+	memory_available(root, &available);
+	assert_int_equal(available.bytes, UINT64_MAX);
+	root_write("proc/meminfo", "MemTotal: 4000000 kB\nMemFree: 12 kB\nMemAvailable:  2048 kB\n");
+	memory_available(root, &available);
+	assert_int_equal(available.bytes, 2 * MIB);
+	assert_non_null(strstr(available.limit, "machine"));
+}
+
+static void a_control_group_limits(void **state)
+{
+	struct memory_available available;
+
+	(void)state;
+	root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
+	root_write("proc/self/cgroup", "0::/system.slice/sluice.service\n");
+	root_write("sys/fs/cgroup/system.slice/sluice.service/memory.max", "max\n");
+	root_write("sys/fs/cgroup/system.slice/memory.max", "104857600\n");
+	root_write("sys/fs/cgroup/system.slice/memory.current", "52428800\n");
+	root_write("sys/fs/cgroup/system.slice/memory.stat",
+		   "anon 1\ninactive_file 10485760\nactive_file 5242880\n");
+	memory_available(root, &available);
+	assert_int_equal(available.bytes, 65 * MIB);
+	assert_non_null(strstr(available.limit, "/system.slice"));
+	/* Using more than the limit leaves nothing; it does not wrap around. */
+	root_write("sys/fs/cgroup/system.slice/memory.current", "904857600\n");
+	memory_available(root, &available);
+	assert_int_equal(available.bytes, 0);
+}
+
+static void a_version_1_control_group_limits(void **state)
+{
+	struct memory_available available;
+
+	(void)state;
+	root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
+	root_write("proc/self/cgroup", "4:memory:/box\n2:cpu,cpuacct:/other\n0::/\n");
+	root_write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "8388608\n");
+	root_write("sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1048576\n");
+	memory_available(root, &available);
+	assert_int_equal(available.bytes, 7 * MIB);
+	assert_non_null(strstr(available.limit, "/box"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_provider_gives_memory),
+		cmocka_unit_test(auto_takes_the_first),
+		cmocka_unit_test(memfd_keeps_its_size),
+		cmocka_unit_test(memory_is_present),
+		cmocka_unit_test(an_unknown_provider_is_named),
+		cmocka_unit_test(an_odd_size_is_refused),
+		cmocka_unit_test(a_shortage_says_how_much_and_what_to_lower),
+		cmocka_unit_test(a_fixed_buffer_is_registered_and_given_back),
+		cmocka_unit_test(a_low_memlock_limit_is_explained),
+		cmocka_unit_test_setup_teardown(the_machine_limits, root_make, root_remove),
+		cmocka_unit_test_setup_teardown(a_control_group_limits, root_make, root_remove),
+		cmocka_unit_test_setup_teardown(a_version_1_control_group_limits, root_make, root_remove),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
