@@ -5,8 +5,9 @@
 
 sluice_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# say LINE...
 say() {
-	printf '%s\n' "$*"
+	printf '%s\n' "$@"
 }
 
 die() {
