@@ -53,6 +53,7 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 	list_init(&queue->live);
 	list_init(&queue->ctrl_link);
 	list_init(&queue->work_link);
+	list_add_tail(&worker->queues, &queue->worker_link);
 	slot_init(queue, slot0, 0);
 }
 
@@ -60,6 +61,7 @@ void queue_fini(struct queue *queue)
 {
 	assert(!queue->n_busy && list_empty(&queue->ctrl_link));
 	list_del(&queue->work_link);
+	list_del(&queue->worker_link);
 	free(queue->free);
 	free(queue->slots);
 }

@@ -59,6 +59,7 @@ struct queue {
 
 	struct cmd *fused_first; /* Compare of a pair, waiting for its Write */
 	struct list ctrl_link;   /* ctrl->queues, under its lock */
+	struct list worker_link; /* worker->queues, from queue_init() to queue_fini() */
 	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */
 	struct msg close_msg;
 	enum queue_close close_why;

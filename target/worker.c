@@ -71,6 +71,7 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	*worker = (struct worker){ .index = options->index, .cpu = options->cpu };
 	list_init(&worker->memory_waiters);
 	list_init(&worker->queues_waiting);
+	list_init(&worker->queues);
 	list_init(&worker->connections_list);
 	rc = loop_init(&worker->loop, &loop_options);
 	if (rc) {

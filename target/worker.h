@@ -27,6 +27,7 @@ struct worker {
 	struct list queues_waiting; /* transports that wait for a slot or memory */
 	unsigned connections; /* any thread: __atomic */
 	void *transport_state[2]; /* by transport's index in the registry */
+	struct list queues; /* queue.worker_link: all that live here; this worker's thread alone */
 	struct list connections_list; /* of this worker; transports keep it */
 	struct worker_stats stats;
 	pthread_t thread;

@@ -48,6 +48,14 @@ enum limits {
 	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
 	DRAIN_TIMEOUT_MS = 10000,  /* on SIGTERM, for commands in flight */
 	LISTEN_RETRY_MS = 1000,    /* an address that is not there yet */
+
+	/* Control socket. */
+	MAX_CONTROL_CLIENTS = 16,
+	MAX_CONTROL_REQUEST = 4096,      /* bytes of a request, with its newline */
+	MAX_CONTROL_REPLY = 16 << 20,    /* bytes of a reply, with its newline */
+	CONTROL_CLIENT_TIMEOUT_MS = 10000, /* for the next request, and for taking the reply */
+	CONTROL_COLLECT_TIMEOUT_MS = 2000, /* for all workers to say what they have */
+	CONTROL_COLLECT_BATCH = 64,      /* connections that a worker describes in one turn */
 };
 
 _Static_assert(MAX_QUEUE_DEPTH <= 65536, "SQSIZE is 16 bits wide");

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target/control_request.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/compiler.h"
+
+/* An object of strings needs two levels. */
+enum { REQUEST_DEPTH = 2 };
+
+static void refuse(struct control_request *request, const char *fmt, ...) __printf(2, 3);
+static void refuse(struct control_request *request, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(request->error, sizeof(request->error), fmt, ap);
+	va_end(ap);
+}
+
+static void request_set_verb(struct control_request *request, struct json_object *value)
+{
+	size_t len = (size_t)json_object_get_string_len(value);
+	const char *verb = json_object_get_string(value);
+
+	if (!json_object_is_type(value, json_type_string) || !len)
+		refuse(request, "\"verb\" is not a name");
+	else if (len >= sizeof(request->verb) || strlen(verb) != len)
+		refuse(request, "\"verb\" is no name of a verb; names are shorter than %d bytes",
+		       CONTROL_VERB_MAX);
+	else
+		memcpy(request->verb, verb, len + 1);
+}
+
+static void request_from_object(struct control_request *request, struct json_object *object)
+{
+	struct json_object *verb;
+
+	if (!json_object_is_type(object, json_type_object))
+		refuse(request, "a request is an object, like {\"verb\": \"status\"}");
+	else if (!json_object_object_get_ex(object, "verb", &verb))
+		refuse(request, "the request has no \"verb\"");
+	else if (json_object_object_length(object) != 1)
+		refuse(request, "a request has no members but \"verb\"");
+	else
+		request_set_verb(request, verb);
+}
+
+static void request_parse(struct control_request *request, const char *line, size_t len)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(REQUEST_DEPTH);
+	struct json_object *object;
+	enum json_tokener_error error;
+
+	*request = (struct control_request){ 0 };
+	if (!tokener) {
+		refuse(request, "out of memory");
+		return;
+	}
+	/* Strict, so that whatever is echoed in a reply is text. */
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	object = json_tokener_parse_ex(tokener, line, (int)len);
+	error = json_tokener_get_error(tokener);
+	if (error == json_tokener_continue)
+		refuse(request, "the line ends before its JSON does");
+	else if (error != json_tokener_success)
+		refuse(request, "not JSON: %s at byte %zu", json_tokener_error_desc(error),
+		       json_tokener_get_parse_end(tokener));
+	else
+		request_from_object(request, object);
+	json_object_put(object);
+	json_tokener_free(tokener);
+}
+
+int control_request_take(struct control_input *input, struct control_request *request)
+{
+	char *end = memchr(input->bytes, '\n', input->len);
+	size_t len;
+
+	if (!end)
+		return input->len < sizeof(input->bytes) ? 0 : -EMSGSIZE;
+	len = (size_t)(end - input->bytes);
+	request_parse(request, input->bytes, len);
+	input->len -= len + 1;
+	memmove(input->bytes, end + 1, input->len);
+	return 1;
+}
