@@ -9,7 +9,9 @@
 
 #include "target/cmd.h"
 
+struct config;
 struct ctrl;
+struct queue;
 
 uint16_t connect_parse(struct cmd *cmd);      /* connect.c; before there is a controller */
 uint16_t fabrics_parse(struct cmd *cmd);      /* connect.c: Property Get/Set, Disconnect, ... */
@@ -22,13 +24,26 @@ uint16_t set_features_parse(struct cmd *cmd); /* features.c */
 uint16_t get_features_parse(struct cmd *cmd);
 uint16_t async_event_parse(struct cmd *cmd);  /* async_event.c */
 
+/* --------------------------------------------------------------------------------------- admin.c */
+
+/*
+ * Effects of admin command @opcode as the commands supported and effects log has them; 0: the
+ * command does not exist for this kind of controller.
+ */
+uint32_t admin_effects(const struct ctrl *ctrl, uint8_t opcode);
+
+/* Bytes that one command may move: what MDTS says. */
+uint32_t ctrl_max_transfer(const struct ctrl *ctrl);
+
 /* --------------------------------------------------------------------------------- async_event.c */
 
-/* Delivers what other threads noted by ctrl_notify(); runs on the admin worker. */
-void async_event_deliver(struct ctrl *ctrl);
-/* The host read log page @page: the event may be sent again. */
+/* OAES: the notices that this kind of controller sends. */
+uint32_t async_event_supported(const struct ctrl *ctrl);
+/* Feature 0Bh: only the notices of @mask are sent from now on. */
+void async_event_enable(struct ctrl *ctrl, uint32_t mask);
+/* The host read log page @page: the event that it answers may be sent again. */
 void async_event_cleared(struct ctrl *ctrl, uint8_t page);
-/* Completes outstanding requests as aborted (controller disabled); or forgets @cmd when it is aborted. */
+/* Completes outstanding requests as aborted: the controller is disabled or gone. */
 void async_event_abort_all(struct ctrl *ctrl);
 /* Takes @cmd out of the outstanding requests; true if it was one. */
 bool async_event_remove(struct ctrl *ctrl, struct cmd *cmd);
@@ -37,24 +52,49 @@ bool async_event_remove(struct ctrl *ctrl, struct cmd *cmd);
 
 /* Power-on values of all features. */
 void features_init(struct ctrl *ctrl);
+/* Entry of @fid in the feature identifiers effects log; 0: there is no such feature. */
+uint32_t feature_effects(const struct ctrl *ctrl, uint8_t fid);
 
 /* ---------------------------------------------------------------------------------- discovery.c */
 
-/* Generation counter of the discovery log: moves with every visible change. Any thread. */
+/* Takes the referrals from @config, which must outlive all controllers. Before listeners open. */
+void discovery_init(const struct config *config);
+/* The unique name of this discovery service when it has one, else the well-known name. */
+const char *discovery_nqn(void);
+/* A listener opened or closed: moves the generation counter and tells discovery controllers. Any thread. */
 void discovery_changed(void);
+/* Generation counter of the discovery log: differs whenever what it says differs. Any thread. */
 uint64_t discovery_genctr(void);
 /*
- * Builds the log page that @ctrl's host sees into fresh memory *@log of *@len bytes, to be freed by
- * the caller. 0 or -ENOMEM.
+ * Builds the log page that the host of @queue's controller sees into fresh memory *@log of *@len
+ * bytes, to be freed by the caller. 0 or -ENOMEM.
  */
-int discovery_build_log(struct ctrl *ctrl, void **log, size_t *len);
+int discovery_build_log(const struct queue *queue, void **log, size_t *len);
+
+/* ----------------------------------------------------------------------------------- identify.c */
 
 /* Names of this controller's subsystem, padded with spaces as Identify wants (serial, model, firmware). */
 void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr[8]);
 
-/* ------------------------------------------------------------------------------------- effects */
+/* --------------------------------------------------------------------------------------- smart.c */
 
-/* Commands and log pages that exist, in one place: log_page.c derives both logs and admin.c refuses the rest. */
+/*
+ * Starts the thread that asks drives for their health, which may block. 0 or negative errno. While
+ * it does not run, SMART logs hold Sluice's own counters alone.
+ */
+int smart_start(void);
+/* Waits for the thread. No command is in flight any more. */
+void smart_stop(void);
+/*
+ * Execute function of Get Log Page for the SMART log; ends in smart_reply, which is called on the
+ * command's worker once the drives' health is known.
+ */
+void smart_execute(struct cmd *cmd);
+
+/* ------------------------------------------------------------------------------------ log_page.c */
+
 bool log_page_supported(const struct ctrl *ctrl, uint8_t page);
+/* Bytes from the start of the log page at which the host's buffer begins (LPOL, LPOU). */
+uint64_t log_page_offset(const struct cmd *cmd);
 
 #endif

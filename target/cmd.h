@@ -75,6 +75,8 @@ struct cmd {
 	uint64_t progress2;
 	unsigned pending;      /* backend I/Os not yet done */
 	int error;             /* first negative errno of them */
+	struct msg msg;        /* takes an admin command to another thread and back */
+	struct worker *msg_worker; /* that msg is going to */
 };
 
 /*

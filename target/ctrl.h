@@ -20,10 +20,6 @@ struct aen {
 	uint8_t page; /* log page that clears it */
 };
 
-struct error_entry {
-	struct nvme_error_log_entry wire;
-};
-
 struct ctrl {
 	struct subsys *subsys;
 	struct listener *listener;
@@ -47,16 +43,13 @@ struct ctrl {
 	struct aen aen[MAX_AEN_QUEUED];
 	unsigned n_aen;
 	uint32_t aen_masked; /* notices sent and not yet cleared by reading their log page */
-	uint32_t changed_ns[MAX_CHANGED_NS]; /* ascending */
-	unsigned n_changed_ns;
-	bool changed_ns_overflow;
+	uint64_t changed_ns[(MAX_NSID + 64) / 64]; /* bit per NSID, since the log was read */
 	uint64_t ana_chgcnt;
-	bool host_behavior_acre;
-	uint8_t host_behavior[512];
+	uint8_t host_behavior[NVME_HOST_BEHAVIOR_LEN]; /* feature 16h; the rest is reserved */
 	uint64_t timestamp_ms; /* Set Features value, at timestamp_set_ns; 0: never set */
 	uint64_t timestamp_set_ns;
 	uint32_t features[0x20]; /* CDW11 of simple features by FID, as set or default */
-	uint64_t busy_since_ns;
+	unsigned n_aborts; /* Abort commands that another worker has */
 
 	/* I/O queues of any worker. */
 	bool live; /* atomic: enabled, not shut down, keep alive in time */
@@ -138,7 +131,8 @@ void ctrl_log_error(struct ctrl *ctrl, const struct cmd *cmd, uint16_t status);
 
 /*
  * Tells the host that something changed: @notice is one bit of enum nvme_aen_mask; @nsid the
- * namespace for NVME_AEN_NS_ATTR, else 0. Any thread.
+ * namespace for NVME_AEN_NS_ATTR, else 0. Any thread that keeps the controller from going: by
+ * subsys->lock, or because it serves a command of one of the controller's queues.
  */
 void ctrl_notify(struct ctrl *ctrl, uint32_t notice, uint32_t nsid);
 /* As ctrl_notify() for all controllers of @subsys that see @nsid (0: all of them). Any thread. */

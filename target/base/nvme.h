@@ -120,6 +120,7 @@ enum nvme_status {
 	NVME_SC_FEATURE_NOT_CHANGEABLE = 0x10e,
 	NVME_SC_FEATURE_NOT_NS_SPECIFIC = 0x10f,
 	NVME_SC_INVALID_CONTROLLER_ID = 0x11f,
+	NVME_SC_IOCS_COMBINATION = 0x12b,
 	NVME_SC_INVALID_IO_COMMAND_SET = 0x12c,
 	NVME_SC_INVALID_QID = 0x101,
 	NVME_SC_INVALID_QUEUE_SIZE = 0x102,
@@ -139,6 +140,7 @@ enum nvme_status {
 	NVME_SC_INVALID_PROTECTION = 0x181,
 	NVME_SC_READ_ONLY_RANGE = 0x182,
 	NVME_SC_COMMAND_SIZE_LIMIT = 0x183,
+	NVME_SC_OVERLAPPING_RANGE = 0x187,
 
 	/* Media and data integrity. */
 	NVME_SC_WRITE_FAULT = 0x280,
@@ -455,6 +457,11 @@ _Static_assert(offsetof(struct nvme_id_ctrl, subnqn) == 768, "Identify Controlle
 enum nvme_cmic { NVME_CMIC_MULTI_PORT = 1 << 0, NVME_CMIC_MULTI_CTRL = 1 << 1, NVME_CMIC_ANA = 1 << 3 };
 enum nvme_cntrltype { NVME_CTRL_IO = 1, NVME_CTRL_DISCOVERY = 2 };
 enum nvme_ctratt { NVME_CTRATT_HOSTID_128 = 1 << 0, NVME_CTRATT_TBKAS = 1 << 6 };
+enum nvme_nwpc { NVME_NWPC_WRITE_PROTECT = 1 << 0 };
+enum nvme_frmw { NVME_FRMW_SLOT1_READ_ONLY = 1 << 0, NVME_FRMW_ONE_SLOT = 1 << 1 };
+enum nvme_ofcs { NVME_OFCS_DISCONNECT = 1 << 0 };
+enum nvme_dctype { NVME_DCTYPE_DIRECT = 1 };
+enum { NVME_SQES_64 = 0x66, NVME_CQES_16 = 0x44, NVME_FUSES_COMPARE_WRITE = 1, NVME_OCFS_FORMAT0 = 1 };
 /* OAES; the same bits enable the events in feature 0Bh and number the notices. */
 enum nvme_aen_mask {
 	NVME_AEN_SMART_MASK = 0xff,
@@ -604,10 +611,39 @@ enum nvme_feature {
 	NVME_FEAT_TIMESTAMP = 0x0e,
 	NVME_FEAT_KATO = 0x0f,
 	NVME_FEAT_HOST_BEHAVIOR = 0x16,
+	NVME_FEAT_IOCS_PROFILE = 0x19,
 	NVME_FEAT_HOST_ID = 0x81,
 	NVME_FEAT_RESV_MASK = 0x82,
 	NVME_FEAT_RESV_PERSIST = 0x83,
 	NVME_FEAT_WRITE_PROTECT = 0x84,
+};
+
+enum nvme_feature_select {
+	NVME_FEAT_SEL_CURRENT = 0,
+	NVME_FEAT_SEL_DEFAULT = 1,
+	NVME_FEAT_SEL_SAVED = 2,
+	NVME_FEAT_SEL_CAPABILITIES = 3,
+};
+
+/* Answer to NVME_FEAT_SEL_CAPABILITIES. */
+enum nvme_feature_caps {
+	NVME_FEAT_CAP_SAVEABLE = 1 << 0,
+	NVME_FEAT_CAP_PER_NS = 1 << 1,
+	NVME_FEAT_CAP_CHANGEABLE = 1 << 2,
+};
+
+struct nvme_timestamp {
+	uint8_t ms[6];  /* since 1970-01-01 */
+	uint8_t origin; /* in 3:1: 0 counts from a reset, 1 was set by the host */
+	uint8_t rsvd7;
+};
+_Static_assert(sizeof(struct nvme_timestamp) == 8, "timestamp");
+enum { NVME_TIMESTAMP_SET_BY_HOST = 1 << 1 };
+
+/* Host Behavior Support: the fields in front of the 512 bytes. */
+enum {
+	NVME_HOST_BEHAVIOR_LEN = 6,
+	NVME_HOST_BEHAVIOR_SIZE = 512,
 };
 
 /* -------------------------------------------------------------------------------------- log pages */
@@ -692,6 +728,18 @@ enum nvme_effects {
 	NVME_EFFECT_NCC = 1 << 2,
 	NVME_EFFECT_NIC = 1 << 3,
 	NVME_EFFECT_CCC = 1 << 4,
+};
+
+/* Entries of the supported log pages log and of the feature identifiers effects log. */
+enum { NVME_LOG_LSUPP = 1 << 0 };
+enum nvme_feature_effects {
+	NVME_FEAT_FSUPP = 1 << 0,
+	NVME_FEAT_UDCC = 1 << 1, /* user data content change */
+	NVME_FEAT_NCC = 1 << 2,
+	NVME_FEAT_NIC = 1 << 3,
+	NVME_FEAT_CCC = 1 << 4,
+	NVME_FEAT_SCOPE_NS = 1 << 20,
+	NVME_FEAT_SCOPE_CTRL = 1 << 21,
 };
 
 struct nvme_ana_group_desc {
