@@ -32,6 +32,9 @@ enum limits {
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
 	MAX_DSM_RANGES = 256,
 	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
+	MAX_COPY_RANGE_BLOCKS = 32768, /* MSSRL: blocks in one source range */
+	MAX_COPY_BLOCKS = 131072,     /* MCL: blocks in all source ranges of a command */
+	MAX_FUSED_BLOCKS = 16,        /* ACWU + 1: blocks in a fused Compare and Write */
 	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
 
 	/* io_uring. */
@@ -58,6 +61,8 @@ enum limits {
 	CONTROL_COLLECT_BATCH = 64,      /* connections that a worker describes in one turn */
 };
 
+_Static_assert(MAX_FUSED_BLOCKS << MAX_BLOCK_SHIFT <= MAX_TRANSFER, "ACWU holds for every block size");
+_Static_assert(MAX_NSID <= MAX_CHANGED_NS, "the changed namespace list cannot overflow");
 _Static_assert(MAX_QUEUE_DEPTH <= 65536, "SQSIZE is 16 bits wide");
 _Static_assert(MAX_IO_QUEUES < 65536, "QID is 16 bits wide");
 
