@@ -70,8 +70,7 @@ static bool cmd_map(struct cmd *cmd)
 	struct ns *ns = cmd->ns;
 	uint64_t slba;
 
-	if (!ns || !ns->backend->ops->map || !cmd->queue->map_allowed || cmd->in_capsule ||
-	    (sqe->flags & NVME_FUSE_MASK))
+	if (!ns || !ns->backend->ops->map || !cmd->queue->map_allowed || (sqe->flags & NVME_FUSE_MASK))
 		return false;
 	if (sqe->opcode != NVME_IO_READ && sqe->opcode != NVME_IO_WRITE)
 		return false;
@@ -104,9 +103,10 @@ static void cmd_put_memory(struct cmd *cmd)
 
 	if (cmd->memory == CMD_MEMORY_POOL)
 		pool_put(&worker->pool, &cmd->span0);
-	cmd->memory = CMD_MEMORY_NONE;
 	if (cmd->scratch.area)
 		pool_put(&worker->pool, &cmd->scratch);
+	worker->memory_freed |= cmd->memory == CMD_MEMORY_POOL || cmd->scratch.area;
+	cmd->memory = CMD_MEMORY_NONE;
 	cmd->scratch.area = NULL;
 }
 

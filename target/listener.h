@@ -24,6 +24,7 @@ struct listener {
 	struct timer retry;
 	int fd;
 	struct op accept_op;
+	struct timer accept_again; /* after a shortage, such as of descriptors */
 	struct msg start_msg, stop_msg;
 	bool accepting;
 };

@@ -186,6 +186,13 @@ void queue_gone(struct queue *queue)
 		queue_work(queue);
 }
 
+bool queue_is_drained(const struct queue *queue)
+{
+	unsigned waiting = queue->ctrl && !queue->qid ? queue->ctrl->n_aer : 0;
+
+	return queue->n_busy == waiting;
+}
+
 void queue_close_post(struct queue *queue, enum queue_close why)
 {
 	bool posted = __atomic_exchange_n(&queue->close_posted, true, __ATOMIC_ACQ_REL);

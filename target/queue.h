@@ -95,6 +95,9 @@ struct cmd *queue_cmd_find(struct queue *queue, unsigned tag);
  */
 void queue_gone(struct queue *queue);
 
+/* No command is busy but Asynchronous Event Requests, which may wait for ever. */
+bool queue_is_drained(const struct queue *queue);
+
 /* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
 void queue_close_post(struct queue *queue, enum queue_close why);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * PORT: what the core asks of a transport. A transport calls queue_init, queue_cmd_get, cmd_begin,
- * cmd_fetched, cmd_release, queue_gone, worker_accept, nothing more. All calls about a queue are made
+ * cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept, nothing more. All calls about a queue are made
  * on its worker's thread.
  */
 #ifndef SLUICE_TARGET_TRANSPORT_OPS_H
@@ -66,6 +66,10 @@ struct transport_ops {
 	void (*idle)(struct queue *queue);
 	/* Called once a turn: sends what the turn produced. */
 	void (*flush)(struct worker *worker);
+	/* The daemon stops: every connection answers what it has begun, then closes. */
+	void (*drain)(struct worker *worker);
+	/* Draining took too long: every connection ends now. */
+	void (*kill)(struct worker *worker);
 	/* Adds what people want to see of the connection to @object. */
 	void (*describe)(const struct queue *queue, struct json_object *object);
 };

@@ -21,11 +21,15 @@ static void worker_after_batch(struct loop *loop)
 {
 	struct worker *worker = container_of(loop, struct worker, loop);
 
-	/* Memory first: what it starts may respond in this very turn. */
-	cmd_serve_waiters(worker);
-	for (unsigned i = 0; transports[i]; i++)
-		transports[i]->flush(worker);
-	queue_serve_waiters(worker);
+	/* Again while the one makes work for the other: nothing may wait for an event that is not to come. */
+	do {
+		worker->memory_freed = false;
+		cmd_serve_waiters(worker);
+		queue_serve_waiters(worker);
+		for (unsigned i = 0; transports[i]; i++)
+			transports[i]->flush(worker);
+	} while (!list_empty(&worker->queues_waiting) ||
+		 (worker->memory_freed && !list_empty(&worker->memory_waiters)));
 }
 
 static int worker_init_memory(struct worker *worker, const struct worker_options *options)
@@ -72,7 +76,6 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	list_init(&worker->memory_waiters);
 	list_init(&worker->queues_waiting);
 	list_init(&worker->queues);
-	list_init(&worker->connections_list);
 	rc = loop_init(&worker->loop, &loop_options);
 	if (rc) {
 		log_error("worker %u: cannot create an io_uring ring: %s%s", worker->index, strerror(-rc),
@@ -158,13 +161,32 @@ void worker_stop(struct worker *worker)
 	worker->started = false;
 }
 
-struct worker *worker_pick(void)
+static unsigned max_connections = MAX_CONNECTIONS;
+static unsigned n_connections;
+
+void worker_set_max_connections(unsigned max)
+{
+	max_connections = max;
+}
+
+struct worker *worker_accept(void)
 {
 	struct worker *best = &workers[0];
 
+	if (__atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED) > max_connections) {
+		__atomic_sub_fetch(&n_connections, 1, __ATOMIC_RELAXED);
+		return NULL;
+	}
 	for (unsigned i = 1; i < n_workers; i++)
 		if (__atomic_load_n(&workers[i].connections, __ATOMIC_RELAXED) <
 		    __atomic_load_n(&best->connections, __ATOMIC_RELAXED))
 			best = &workers[i];
+	__atomic_add_fetch(&best->connections, 1, __ATOMIC_RELAXED);
 	return best;
+}
+
+void worker_connection_put(struct worker *worker)
+{
+	__atomic_sub_fetch(&worker->connections, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&n_connections, 1, __ATOMIC_RELAXED);
 }

@@ -23,12 +23,12 @@ struct worker {
 	struct loop loop;
 	struct area area;
 	struct pool pool;
+	bool memory_freed;          /* since waiters were last served */
 	struct list memory_waiters; /* cmd.wait_link, first come first served */
 	struct list queues_waiting; /* transports that wait for a slot or memory */
 	unsigned connections; /* any thread: __atomic */
 	void *transport_state[2]; /* by transport's index in the registry */
 	struct list queues; /* queue.worker_link: all that live here; this worker's thread alone */
-	struct list connections_list; /* of this worker; transports keep it */
 	struct worker_stats stats;
 	pthread_t thread;
 	bool started;
@@ -51,8 +51,15 @@ int worker_start(struct worker *worker);
 /* Ends the loop and waits for the thread. Its queues must be gone. */
 void worker_stop(struct worker *worker);
 
-/* The worker with the fewest connections. Any thread. */
-struct worker *worker_pick(void);
+/*
+ * Admits a new connection: counts it for the worker with the fewest and returns that one, or NULL
+ * when the process has as many as it may. Any thread.
+ */
+struct worker *worker_accept(void);
+/* A connection that worker_accept() counted is closed. Any thread. */
+void worker_connection_put(struct worker *worker);
+/* Set before the first connection. */
+void worker_set_max_connections(unsigned max);
 
 extern struct worker *workers; /* array of n_workers, for the life of the process */
 extern unsigned n_workers;

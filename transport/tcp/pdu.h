@@ -51,6 +51,7 @@ enum {
 	PDU_DIGEST_LEN = 4,
 	PDU_TERM_MAX = 152, /* 24 + at most 128 bytes of the header at fault */
 	PDU_MAXH2CDATA_MIN = 4096,
+	PDU_HPDA_MAX = 31,
 };
 
 struct pdu_hdr {
@@ -163,8 +164,9 @@ bool pdu_validate_icreq(const struct pdu_icreq *icreq, struct pdu_fault *fault);
 /* Encoders. @hdgst and @ddgst say which flags and lengths to set; digests are added by the sender. */
 void pdu_encode_icresp(struct pdu_icresp *pdu, uint8_t dgst, uint32_t maxh2cdata);
 void pdu_encode_rsp(struct pdu_rsp *pdu, const struct nvme_cqe *cqe, bool hdgst);
-void pdu_encode_c2h_data(struct pdu_data *pdu, uint16_t cid, uint32_t offset, uint32_t len,
-			 uint8_t flags, bool hdgst, bool ddgst);
+/* @align: (HPDA + 1) * 4, on which the host wants data to begin; returns the padding before it. */
+uint8_t pdu_encode_c2h_data(struct pdu_data *pdu, uint16_t cid, uint32_t offset, uint32_t len,
+			    uint8_t flags, bool hdgst, bool ddgst, unsigned align);
 void pdu_encode_r2t(struct pdu_r2t *pdu, uint16_t cid, uint16_t ttag, uint32_t offset, uint32_t len,
 		    bool hdgst);
 /* Writes a C2HTermReq with @bad_len bytes (at most 128) of the header at fault; returns its length. */

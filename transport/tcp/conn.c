@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A connection's life: open, drained or terminated, lingering, dead, gone, freed. */
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "target/ctrl.h"
+#include "transport/tcp/address.h"
+#include "transport/tcp/tcp.h"
+
+static void conn_timer(struct conn *conn, unsigned ms)
+{
+	/* Without memory for the timer the state lasts as long as the peer likes; nothing else breaks. */
+	if (loop_timer_start(conn_loop(conn), &conn->timer, ms * 1000000ull))
+		log_error("%s: no memory for a timer", conn->queue.peer);
+}
+
+static void conn_timed_out(struct timer *timer)
+{
+	struct conn *conn = container_of(timer, struct conn, timer);
+	static const struct linger reset = { .l_onoff = 1 };
+
+	if (conn->state == CONN_OPEN)
+		log_peer("%s: no Connect within %u seconds; closing the connection", conn->queue.peer,
+			 CONNECT_TIMEOUT_MS / 1000);
+	if (conn->state == CONN_TERMINATING) /* the peer had its time; now TCP is reset */
+		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	conn_dead(conn);
+}
+
+void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
+{
+	struct conn *conn = calloc(1, sizeof(*conn));
+	const int one = 1;
+
+	if (!conn) {
+		log_peer("no memory for a new connection");
+		close(fd);
+		worker_connection_put(tcp->worker);
+		return;
+	}
+	queue_init(&conn->queue, &tcp_transport, listener, tcp->worker, &conn->slot0.cmd);
+	conn->tcp = tcp;
+	conn->fd = fd;
+	conn->source = &source_recv;
+	conn->held.buffer = -1;
+	conn->rx_poll_first = true;
+	conn->hpda_align = 4;
+	rx_init(&conn->rx, &conn_rx_ops);
+	list_init(&conn->r2t_wait);
+	list_init(&conn->r2t_send);
+	list_init(&conn->tx_ready);
+	list_init(&conn->dirty_link);
+	timer_init(&conn->timer, conn_timed_out);
+	list_add_tail(&tcp->conns, &conn->worker_link);
+	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
+	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	conn_timer(conn, CONNECT_TIMEOUT_MS);
+	conn_receive(conn);
+}
+
+void conn_touch(struct conn *conn)
+{
+	if (list_empty(&conn->dirty_link))
+		list_add_tail(&conn->tcp->dirty, &conn->dirty_link);
+}
+
+void conn_dead(struct conn *conn)
+{
+	if (conn->state == CONN_DEAD)
+		return;
+	conn->state = CONN_DEAD;
+	loop_timer_stop(conn_loop(conn), &conn->timer);
+	shutdown(conn->fd, SHUT_RDWR); /* ends what is in flight in the ring */
+	if (conn->rx_armed)
+		loop_cancel(conn_loop(conn), &conn->rx_op);
+	if (conn->tx.busy)
+		loop_cancel(conn_loop(conn), &conn->tx_op);
+	conn_touch(conn);
+}
+
+void conn_fault(struct conn *conn, const struct pdu_fault *fault)
+{
+	log_peer("%s: %s (FES %u, %s, FEI %u); terminating the connection", conn->queue.peer, fault->what,
+		 fault->fes, pdu_fes_name(fault->fes), fault->fei);
+	conn->state = CONN_TERMINATING;
+	conn->term_len = pdu_encode_term(conn->term, fault, conn->rx.hdr,
+					 MIN(conn->rx.hdr_have, (uint32_t)PDU_HLEN_MAX));
+	conn_timer(conn, TERM_TIMEOUT_MS);
+	conn_touch(conn);
+}
+
+void conn_drain(struct conn *conn)
+{
+	if (conn->state != CONN_OPEN)
+		return;
+	conn->state = CONN_DRAINING;
+	conn_touch(conn);
+}
+
+/* All is answered and sent: the peer sees the end of the stream behind it, and closes. */
+static void conn_linger(struct conn *conn)
+{
+	conn->state = CONN_LINGERING;
+	shutdown(conn->fd, SHUT_WR);
+	conn_timer(conn, TCP_LINGER_MS);
+	conn_receive(conn);
+}
+
+/* The ring holds nothing of the connection any more: the core's turn to let go. */
+static void conn_gone(struct conn *conn)
+{
+	struct list live = LIST_INIT(live), *node;
+
+	conn->gone = true;
+	if (conn->held.len)
+		conn->source->release(conn, &conn->held);
+	queue_gone(&conn->queue);
+	list_splice_tail(&live, &conn->queue.live);
+	while ((node = list_pop(&live))) {
+		struct cmd *cmd = list_entry(node, struct cmd, link);
+
+		list_add_tail(&conn->queue.live, node);
+		if (cmd->state == CMD_FETCHING || cmd->state == CMD_RESPONDING)
+			cmd_cancel(cmd);
+	}
+}
+
+void conn_turn(struct conn *conn)
+{
+	if (conn->state == CONN_DEAD) {
+		if (!conn->rx_armed && !conn->tx.busy && !conn->gone)
+			conn_gone(conn);
+		return;
+	}
+	if (conn->rx.state == RX_JUDGE)
+		conn_resume(conn);
+	conn_send(conn);
+	if (conn->state == CONN_DRAINING && !conn->tx.busy && !conn_has_output(conn) &&
+	    queue_is_drained(&conn->queue))
+		conn_linger(conn);
+}
+
+void conn_free(struct queue *queue)
+{
+	struct conn *conn = conn_of(queue);
+	struct worker *worker = queue->worker;
+
+	assert(conn->gone);
+	list_del(&conn->dirty_link);
+	list_del(&conn->worker_link);
+	close(conn->fd);
+	queue_fini(&conn->queue);
+	free(conn);
+	worker_connection_put(worker);
+}

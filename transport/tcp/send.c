@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending: what a turn produced for a connection leaves in one SENDMSG, with payload straight from
+ * where it lies. One is in flight at a time, so nothing overtakes; meanwhile the next one gathers.
+ */
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/crc32c.h"
+#include "transport/tcp/tcp.h"
+
+/* Most header bytes of one response: data header, padding, data digest, response; digests. */
+enum { RESPONSE_HEADERS_MAX = 2 * (PDU_HLEN_DATA + PDU_DIGEST_LEN) + (PDU_HPDA_MAX + 1) * 4 + PDU_DIGEST_LEN };
+_Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fits a batch");
+
+bool conn_has_output(const struct conn *conn)
+{
+	if (conn->state == CONN_TERMINATING)
+		return conn->term_len;
+	return conn->send_icresp || !list_empty(&conn->r2t_send) || !list_empty(&conn->tx_ready);
+}
+
+/* Room for @len header bytes. Headers that follow each other share one iovec. */
+static void *batch_header(struct tx_batch *batch, uint32_t len)
+{
+	uint8_t *p = batch->headers + batch->headers_len;
+	struct iovec *last = batch->msg.msg_iovlen ? &batch->iov[batch->msg.msg_iovlen - 1] : NULL;
+
+	if (last && (uint8_t *)last->iov_base + last->iov_len == p)
+		last->iov_len += len;
+	else
+		batch->iov[batch->msg.msg_iovlen++] = (struct iovec){ p, len };
+	batch->headers_len += len;
+	batch->left += len;
+	return p;
+}
+
+static void header_digest(const struct conn *conn, void *pdu, uint32_t hlen)
+{
+	le32_t digest = le32(conn->hdgst ? crc32c(pdu, hlen) : 0);
+
+	if (conn->hdgst)
+		memcpy((uint8_t *)pdu + hlen, &digest, sizeof(digest));
+}
+
+static uint32_t with_digest(const struct conn *conn, uint32_t hlen)
+{
+	return hlen + (conn->hdgst ? PDU_DIGEST_LEN : 0u);
+}
+
+static void batch_r2t(struct conn *conn, struct tx_batch *batch, struct tcp_cmd *tcmd)
+{
+	void *pdu = batch_header(batch, with_digest(conn, PDU_HLEN_R2T));
+
+	pdu_encode_r2t(pdu, le16_get(tcmd->cmd.sqe.cid), tcmd->cmd.tag, tcmd->r2t_offset, tcmd->r2t_len,
+		       conn->hdgst);
+	header_digest(conn, pdu, PDU_HLEN_R2T);
+}
+
+static void batch_rsp(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
+{
+	void *pdu = batch_header(batch, with_digest(conn, PDU_HLEN_RSP));
+
+	pdu_encode_rsp(pdu, &cmd->cqe, conn->hdgst);
+	header_digest(conn, pdu, PDU_HLEN_RSP);
+}
+
+/* Without SQ flow control a plain success needs no response of its own (TCP 3.3.2.1). */
+static bool success_flag(const struct conn *conn, const struct cmd *cmd)
+{
+	return conn->queue.sqflow_disabled && !le32_get(cmd->cqe.dw0) && !le32_get(cmd->cqe.dw1);
+}
+
+static void batch_data(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd, int n_iovs)
+{
+	uint32_t header = with_digest(conn, PDU_HLEN_DATA), pad;
+	uint8_t flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
+	struct pdu_data *pdu = batch_header(batch, header);
+
+	pad = pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
+				  conn->ddgst, conn->hpda_align);
+	header_digest(conn, pdu, PDU_HLEN_DATA);
+	if (pad)
+		memset(batch_header(batch, pad), 0, pad);
+	batch->msg.msg_iovlen += (size_t)spanv_iovec(&cmd->data, 0, cmd->data_len,
+						     &batch->iov[batch->msg.msg_iovlen], n_iovs);
+	batch->left += cmd->data_len;
+	if (conn->ddgst) {
+		uint32_t crc = spanv_crc32c(&cmd->data, 0, cmd->data_len, CRC32C_INIT);
+		le32_t digest = le32(crc32c_final(crc));
+
+		memcpy(batch_header(batch, sizeof(digest)), &digest, sizeof(digest));
+	}
+}
+
+static bool batch_fits(const struct tx_batch *batch, const struct cmd *cmd, bool with_data)
+{
+	size_t iovs = 2 + (with_data ? cmd->data.n : 0);
+
+	if (batch->left && with_data && batch->left + cmd->data_len > TCP_TX_CAP)
+		return false;
+	return batch->msg.msg_iovlen + iovs <= TCP_TX_IOVS &&
+	       batch->headers_len + RESPONSE_HEADERS_MAX <= TCP_TX_HEADERS;
+}
+
+static void batch_responses(struct conn *conn, struct tx_batch *batch)
+{
+	while (!list_empty(&conn->tx_ready)) {
+		struct tcp_cmd *tcmd = list_first(&conn->tx_ready, struct tcp_cmd, tx_link);
+		const struct cmd *cmd = &tcmd->cmd;
+		bool with_data = cmd->direction == CMD_DATA_TO_HOST;
+
+		if (!batch_fits(batch, cmd, with_data))
+			return;
+		list_del(&tcmd->tx_link);
+		list_add_tail(&batch->cmds, &tcmd->tx_link);
+		if (with_data)
+			batch_data(conn, batch, cmd, (int)cmd->data.n);
+		if (!with_data || !success_flag(conn, cmd))
+			batch_rsp(conn, batch, cmd);
+	}
+}
+
+static void batch_fill(struct conn *conn, struct tx_batch *batch)
+{
+	if (conn->state == CONN_TERMINATING) {
+		memcpy(batch_header(batch, conn->term_len), conn->term, conn->term_len);
+		conn->term_len = 0;
+		return;
+	}
+	if (conn->send_icresp) {
+		memcpy(batch_header(batch, sizeof(conn->icresp)), &conn->icresp, sizeof(conn->icresp));
+		conn->send_icresp = false;
+	}
+	while (!list_empty(&conn->r2t_send) &&
+	       batch->headers_len + PDU_HLEN_R2T + PDU_DIGEST_LEN <= TCP_TX_HEADERS) {
+		struct tcp_cmd *tcmd = list_first(&conn->r2t_send, struct tcp_cmd, r2t_link);
+
+		list_del(&tcmd->r2t_link);
+		batch_r2t(conn, batch, tcmd);
+	}
+	batch_responses(conn, batch);
+}
+
+static void batch_submit(struct conn *conn)
+{
+	struct io_uring_sqe *sqe = loop_sqe(conn_loop(conn));
+
+	io_uring_prep_sendmsg(sqe, conn->fd, &conn->tx.msg, MSG_WAITALL | MSG_NOSIGNAL);
+	conn->tx_op.done = conn_sent;
+	loop_bind(sqe, &conn->tx_op);
+}
+
+void conn_send(struct conn *conn)
+{
+	struct tx_batch *batch = &conn->tx;
+
+	if (batch->busy || conn->state == CONN_DEAD || !conn_has_output(conn))
+		return;
+	batch->busy = true;
+	batch->msg = (struct msghdr){ .msg_iov = batch->iov };
+	batch->headers_len = 0;
+	batch->left = 0;
+	list_init(&batch->cmds);
+	batch_fill(conn, batch);
+	assert(batch->left);
+	batch_submit(conn);
+}
+
+/* Takes @n sent bytes off the front. */
+static void batch_advance(struct tx_batch *batch, uint32_t n)
+{
+	batch->left -= n;
+	while (n) {
+		struct iovec *iov = batch->msg.msg_iov;
+		size_t step = MIN((size_t)n, iov->iov_len);
+
+		iov->iov_base = (char *)iov->iov_base + step;
+		iov->iov_len -= step;
+		n -= (uint32_t)step;
+		if (!iov->iov_len) {
+			batch->msg.msg_iov++;
+			batch->msg.msg_iovlen--;
+		}
+	}
+}
+
+void conn_sent(struct op *op, int res, uint32_t flags)
+{
+	struct conn *conn = container_of(op, struct conn, tx_op);
+	struct list *node;
+
+	(void)flags;
+	if (res > 0 && conn->state != CONN_DEAD) {
+		batch_advance(&conn->tx, (uint32_t)res);
+		if (conn->tx.left) {
+			batch_submit(conn);
+			return;
+		}
+	}
+	while ((node = list_pop(&conn->tx.cmds)))
+		if (res > 0 && conn->state != CONN_DEAD)
+			cmd_release(&list_entry(node, struct tcp_cmd, tx_link)->cmd);
+	conn->tx.busy = false;
+	if (res <= 0)
+		conn_dead(conn);
+	if (conn->state != CONN_OPEN || conn_has_output(conn))
+		conn_touch(conn);
+}
+
+void conn_respond(struct cmd *cmd)
+{
+	struct conn *conn = conn_of(cmd->queue);
+
+	list_add_tail(&conn->tx_ready, &tcp_cmd_of(cmd)->tx_link);
+	conn_touch(conn);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The transport's operations: workers, listening and accepting. */
+#include "transport/tcp/tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "target/ctrl.h"
+#include "transport/tcp/address.h"
+
+enum { ACCEPT_AGAIN_MS = 100 };
+
+/* ----------------------------------------------------------------------------------------- workers */
+
+static struct tcp_worker *tcp_of(struct worker *worker)
+{
+	return worker->transport_state[0];
+}
+
+static int tcp_worker_init(struct worker *worker)
+{
+	struct tcp_worker *tcp = calloc(1, sizeof(*tcp));
+	int rc;
+
+	if (!tcp)
+		return -ENOMEM;
+	tcp->worker = worker;
+	list_init(&tcp->conns);
+	list_init(&tcp->dirty);
+	rc = source_recv.worker_init(tcp);
+	if (rc) {
+		free(tcp);
+		return rc;
+	}
+	worker->transport_state[0] = tcp;
+	return 0;
+}
+
+static void tcp_worker_fini(struct worker *worker)
+{
+	struct tcp_worker *tcp = tcp_of(worker);
+
+	source_recv.worker_fini(tcp);
+	free(tcp);
+}
+
+static uint64_t tcp_worker_bytes(void)
+{
+	return sizeof(struct tcp_worker) + source_recv.worker_bytes();
+}
+
+static uint64_t tcp_connection_bytes(unsigned depth)
+{
+	return sizeof(struct conn) + depth * (sizeof(struct tcp_cmd) + sizeof(struct cmd *));
+}
+
+static void tcp_flush(struct worker *worker)
+{
+	struct tcp_worker *tcp = tcp_of(worker);
+	struct list *node;
+
+	/* Ends: a connection is touched only when something of it moved on. */
+	while ((node = list_pop(&tcp->dirty)))
+		conn_turn(list_entry(node, struct conn, dirty_link));
+}
+
+static void tcp_drain(struct worker *worker)
+{
+	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
+		conn_drain(conn);
+}
+
+static void tcp_kill(struct worker *worker)
+{
+	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
+		conn_dead(conn);
+}
+
+/* ---------------------------------------------------------------------------------------- accepting */
+
+/* An accepted socket on its way to another worker. */
+struct handover {
+	struct msg msg;
+	struct worker *worker;
+	struct listener *listener;
+	int fd;
+};
+
+static void handover_deliver(struct msg *msg)
+{
+	struct handover *handover = container_of(msg, struct handover, msg);
+
+	conn_open(tcp_of(handover->worker), handover->listener, handover->fd);
+	free(handover);
+}
+
+static void accepted(struct listener *listener, int fd)
+{
+	struct worker *worker = worker_accept();
+	struct handover *handover;
+
+	if (!worker) {
+		log_peer("listener %s: refused a connection, there are as many as [daemon] max_connections "
+			 "allows",
+			 listener->config->name);
+		close(fd);
+		return;
+	}
+	if (worker == listener->worker) {
+		conn_open(tcp_of(worker), listener, fd);
+		return;
+	}
+	handover = malloc(sizeof(*handover));
+	if (!handover) {
+		log_peer("listener %s: no memory for a new connection", listener->config->name);
+		close(fd);
+		worker_connection_put(worker);
+		return;
+	}
+	*handover = (struct handover){ { .deliver = handover_deliver }, worker, listener, fd };
+	loop_post(&worker->loop, &handover->msg);
+}
+
+static void accept_arm(struct listener *listener)
+{
+	struct io_uring_sqe *sqe = loop_sqe(&listener->worker->loop);
+
+	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+	loop_bind(sqe, &listener->accept_op);
+}
+
+static void accept_again(struct timer *timer)
+{
+	struct listener *listener = container_of(timer, struct listener, accept_again);
+
+	if (listener->accepting)
+		accept_arm(listener);
+}
+
+static void accept_done(struct op *op, int res, uint32_t flags)
+{
+	struct listener *listener = container_of(op, struct listener, accept_op);
+
+	if (res >= 0) {
+		if (listener->accepting)
+			accepted(listener, res);
+		else
+			close(res);
+	}
+	if ((flags & IORING_CQE_F_MORE) || !listener->accepting)
+		return;
+	if (res >= 0 || res == -ECONNABORTED || res == -EINTR) {
+		accept_arm(listener);
+		return;
+	}
+	log_peer("listener %s: cannot accept: %s", listener->config->name, strerror(-res));
+	if (loop_timer_start(&listener->worker->loop, &listener->accept_again, ACCEPT_AGAIN_MS * 1000000ull))
+		accept_arm(listener);
+}
+
+static int tcp_listen(struct listener *listener)
+{
+	const struct config_listener *config = listener->config;
+	struct sockaddr_storage ss;
+	socklen_t len;
+	const int one = 1;
+	int fd, rc = address_parse(config->address, config->port, &ss, &len);
+
+	if (rc)
+		return rc;
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (ss.ss_family == AF_INET6) /* so that :: and 0.0.0.0 can be two listeners */
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, TCP_BACKLOG)) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	listener->fd = fd;
+	listener->accepting = true;
+	listener->accept_op.done = accept_done;
+	timer_init(&listener->accept_again, accept_again);
+	accept_arm(listener);
+	return 0;
+}
+
+static void tcp_unlisten(struct listener *listener)
+{
+	listener->accepting = false;
+	loop_timer_stop(&listener->worker->loop, &listener->accept_again);
+	loop_cancel(&listener->worker->loop, &listener->accept_op);
+	/* The ring's reference goes with the cancelled accept; shutting down ends listening at once. */
+	shutdown(listener->fd, SHUT_RDWR);
+	close(listener->fd);
+	listener->fd = -1;
+}
+
+/* ------------------------------------------------------------------------------------------ queues */
+
+static void tcp_facts(const struct config_listener *config, struct datapath_facts *facts)
+{
+	(void)config;
+	facts->zcrx = (struct datapath_fact){ false, "this build has no zero-copy receive" };
+	facts->zcrx_device_memory = facts->zcrx;
+	facts->send_zc = (struct datapath_fact){ false, "this build has no zero-copy send" };
+}
+
+static void tcp_connected(struct queue *queue)
+{
+	struct conn *conn = conn_of(queue);
+
+	loop_timer_stop(conn_loop(conn), &conn->timer);
+	/* Fabrics commands may bring 8 KiB on any queue (TCP 3.3.2.1). */
+	if (queue->qid)
+		conn->rx.params.max_capsule_data =
+			MAX(queue->listener->config->in_capsule, (uint32_t)CAPSULE_DATA_ADMIN);
+}
+
+static void tcp_resume(struct queue *queue)
+{
+	conn_resume(conn_of(queue));
+}
+
+static void tcp_close(struct queue *queue, enum queue_close why)
+{
+	struct conn *conn = conn_of(queue);
+
+	log_debug("%s: closing queue %u: %s", queue->peer, queue->qid, queue_close_name(why));
+	if (why == QUEUE_CLOSE_DISCONNECT || why == QUEUE_CLOSE_REFUSED || why == QUEUE_CLOSE_STOP)
+		conn_drain(conn);
+	else
+		conn_dead(conn);
+}
+
+static void tcp_describe(const struct queue *queue, struct json_object *object)
+{
+	const struct conn *conn = container_of(queue, struct conn, queue);
+
+	json_object_object_add(object, "header_digest", json_object_new_boolean(conn->hdgst));
+	json_object_object_add(object, "data_digest", json_object_new_boolean(conn->ddgst));
+	json_object_object_add(object, "r2t_outstanding_bytes",
+			       json_object_new_int64(conn->r2t_outstanding));
+	json_object_object_add(object, "source", json_object_new_string(conn->source->name));
+}
+
+const struct transport_ops tcp_transport = {
+	.name = "tcp",
+	.trtype = NVMF_TRTYPE_TCP,
+	.cmd_size = sizeof(struct tcp_cmd),
+	.sgls = NVME_SGLS_TRANSPORT | NVME_SGLS_OFFSET,
+	.msdbd = 1,
+	.facts = tcp_facts,
+	.worker_init = tcp_worker_init,
+	.worker_fini = tcp_worker_fini,
+	.worker_bytes = tcp_worker_bytes,
+	.connection_bytes = tcp_connection_bytes,
+	.listen = tcp_listen,
+	.unlisten = tcp_unlisten,
+	.connected = tcp_connected,
+	.fetch = conn_fetch,
+	.respond = conn_respond,
+	.resume = tcp_resume,
+	.close = tcp_close,
+	.idle = conn_free,
+	.flush = tcp_flush,
+	.drain = tcp_drain,
+	.kill = tcp_kill,
+	.describe = tcp_describe,
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The NVMe/TCP transport: shared types of its files. */
+#ifndef SLUICE_TCP_TCP_H
+#define SLUICE_TCP_TCP_H
+
+#include "target/cmd.h"
+#include "target/listener.h"
+#include "target/queue.h"
+#include "target/worker.h"
+#include "transport/tcp/rx.h"
+#include "transport/tcp/source.h"
+
+extern const struct transport_ops tcp_transport;
+
+enum tcp_limits {
+	TCP_SMALL = 4096,        /* a connection's own receive buffer */
+	TCP_PLACE_MIN = 16384,   /* payload worth a receive of its own into its destination */
+	TCP_LARGE_R2T = 65536,   /* granted bytes from which on headers are read with small receives */
+	TCP_RX_BUFFERS = 32,     /* large receive buffers of a worker, a power of two */
+	TCP_RX_BUFFER = 262144,
+	TCP_MAXH2CDATA = MAX_TRANSFER,
+	TCP_TX_IOVS = 258,
+	TCP_TX_HEADERS = 8192,
+	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
+	TCP_BACKLOG = 1024,
+	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
+};
+
+struct tcp_cmd {
+	struct cmd cmd; /* first */
+	uint32_t received;   /* bytes that are in cmd.data */
+	uint32_t granted;    /* bytes asked for by R2Ts so far */
+	bool digest_bad;     /* some data digest was wrong: the command will fail */
+	struct list r2t_link; /* waits for window, or for its R2T to be sent */
+	uint32_t r2t_offset, r2t_len;
+	struct list tx_link;  /* response waits to be sent, or is being sent */
+};
+
+/* One SENDMSG: what it points at stays until it is complete. */
+struct tx_batch {
+	bool busy; /* in flight */
+	struct msghdr msg;
+	struct list cmds; /* released when sent */
+	uint32_t headers_len;
+	uint32_t left; /* bytes not sent yet */
+	struct iovec iov[TCP_TX_IOVS];
+	uint8_t headers[TCP_TX_HEADERS];
+};
+
+enum conn_state {
+	CONN_OPEN,
+	CONN_DRAINING, /* no new commands; closes when the old ones are answered */
+	CONN_TERMINATING, /* a termination request is to be sent, or the peer sent one */
+	CONN_LINGERING,   /* all is sent; waits for the peer to close */
+	CONN_DEAD,        /* the socket is shut down; waits for its requests in the ring */
+};
+
+struct conn {
+	struct queue queue; /* first */
+	struct tcp_worker *tcp;
+	enum conn_state state;
+	bool gone;    /* dead, and the core was told */
+	int fd;
+	struct list worker_link;
+	struct timer timer; /* of the state that must not last */
+
+	/* Receiving. */
+	const struct byte_source *source;
+	struct rx rx;
+	bool rx_armed;
+	bool rx_poll_first;
+	bool rx_no_buffers;  /* the shared buffers had run out: use the own one */
+	struct op rx_op;
+	struct msghdr rx_msg;
+	struct iovec rx_iov[4];
+	uint32_t rx_place;   /* bytes of the armed receive that go to their destination */
+	struct rx_held held; /* received, not parsed yet, because parsing is paused */
+	struct tcp_cmd *capsule; /* its in-capsule data comes next */
+	struct tcp_cmd *r2t_data; /* owner of the H2CData payload that comes next */
+	bool r2t_data_last;
+
+	/* Granting. */
+	struct list r2t_wait; /* tcp_cmd.r2t_link: wait for window */
+	uint32_t r2t_outstanding; /* bytes granted and not yet received */
+
+	/* Sending. */
+	struct list dirty_link; /* tcp->dirty */
+	bool send_icresp;
+	struct list r2t_send; /* tcp_cmd.r2t_link */
+	struct list tx_ready; /* tcp_cmd.tx_link */
+	struct tx_batch tx;
+	struct op tx_op;
+	uint32_t term_len;    /* termination request to be sent */
+	uint8_t term[PDU_TERM_MAX];
+	bool hdgst, ddgst;
+	unsigned hpda_align; /* bytes */
+	struct pdu_icresp icresp;
+	struct tcp_cmd slot0;
+	uint8_t small[TCP_SMALL];
+};
+
+struct tcp_worker {
+	struct worker *worker;
+	struct list conns;  /* conn.worker_link */
+	struct list dirty;  /* have something to send or to decide at the end of the turn */
+	/* Source recv. */
+	struct io_uring_buf_ring *ring;
+	char *rx_memory;
+};
+
+static inline struct conn *conn_of(struct queue *queue)
+{
+	return container_of(queue, struct conn, queue);
+}
+
+static inline struct tcp_cmd *tcp_cmd_of(struct cmd *cmd)
+{
+	return container_of(cmd, struct tcp_cmd, cmd);
+}
+
+static inline struct loop *conn_loop(struct conn *conn)
+{
+	return &conn->queue.worker->loop;
+}
+
+/* --------------------------------------------------------------------------------------- conn.c */
+
+/* Takes over an accepted socket on its worker. Closes it when there is no memory. */
+void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd);
+/* Something changed: look at it at the end of the turn. */
+void conn_touch(struct conn *conn);
+/* The end of a turn: sends, moves through the closing states. */
+void conn_turn(struct conn *conn);
+/* No more bytes either way; everything is freed once the ring holds nothing of it. */
+void conn_dead(struct conn *conn);
+/* The peer broke the protocol: a termination request, then the end. */
+void conn_fault(struct conn *conn, const struct pdu_fault *fault);
+/* No new commands; closes once the old ones are answered. */
+void conn_drain(struct conn *conn);
+/* transport_ops.idle */
+void conn_free(struct queue *queue);
+
+/* ------------------------------------------------------------------------------------- receive.c */
+
+extern const struct rx_ops conn_rx_ops;
+/* transport_ops.fetch */
+void conn_fetch(struct cmd *cmd);
+/* Hands @len received bytes to the machine; returns how many it took. */
+size_t conn_received(struct conn *conn, const void *buf, size_t len);
+/* Parses on where it was paused, then receives again. */
+void conn_resume(struct conn *conn);
+/* Starts a receive unless one is armed or parsing is paused. */
+void conn_receive(struct conn *conn);
+/* Moves commands from r2t_wait to r2t_send as the window admits. */
+void conn_grant(struct conn *conn);
+
+/* ---------------------------------------------------------------------------------------- send.c */
+
+/* transport_ops.respond */
+void conn_respond(struct cmd *cmd);
+/* Is there anything that conn_send() would send? */
+bool conn_has_output(const struct conn *conn);
+/* Builds and submits one SENDMSG, unless one is in flight. */
+void conn_send(struct conn *conn);
+void conn_sent(struct op *op, int res, uint32_t flags);
+
+#endif
