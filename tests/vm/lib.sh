@@ -1,0 +1,443 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the cases have at hand. Sourced inside the guest by guest/case, under set -euEo pipefail; a
+# command that fails ends the case. The target under test is sluiced or, as the measure, the kernel's
+# own (TARGET=sluice|nvmet); a case describes subsystems and namespaces once, for either.
+#
+# Results come back in globals, because a failure inside $( ) would not end the case:
+#   ctrl        the controller of the last host_connect, as nvme2
+#   device      the block device of the last namespace_wait, as /dev/nvme2n1
+#
+# shellcheck disable=SC2034 # most names here are for the cases
+
+# shellcheck source=/dev/null # written by tests/vm/run: TARGET
+source /h/settings
+export PATH=/h/bin:$PATH
+
+address=127.0.0.1
+port=4420
+nqn=nqn.2026-11.io.sluice:vm
+discovery_nqn=nqn.2014-08.org.nvmexpress.discovery
+host_nqn=$(</etc/nvme/hostnqn)
+host2_nqn=nqn.2014-08.org.nvmexpress:uuid:5105ce00-0000-4000-8000-000000000002
+host2_id=5105ce00-0000-4000-8000-000000000002
+run=/run/case
+mnt=/run/case-mount
+ctrl="" device=""
+
+# ---------------------------------------------------------------- words
+
+note() {
+	printf -- '-- %s\n' "$*"
+}
+
+# Names the line of the case, not that of the assertion in here.
+fail() {
+	local i=1
+	while [ "${BASH_SOURCE[i]}" = "${BASH_SOURCE[0]}" ] && [ "$i" -lt $((${#BASH_SOURCE[@]} - 1)) ]; do
+		i=$((i + 1))
+	done
+	printf 'failed: %s (%s line %s)\n' "$*" "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" >&2
+	exit 1
+}
+
+# The last line of a skipped case's log is its reason.
+skip() {
+	printf '%s\n' "$*"
+	exit 77
+}
+
+assert_eq() {
+	local what=$1 want=$2 got=$3
+	[ "$want" = "$got" ] || fail "$what: wanted '$want', got '$got'"
+}
+
+assert_ge() {
+	local what=$1 least=$2 got=$3
+	[ "$got" -ge "$least" ] || fail "$what: wanted at least $least, got $got"
+}
+
+assert_match() {
+	local what=$1 pattern=$2 text=$3
+	grep -qE -e "$pattern" <<<"$text" || fail "$what: no match for '$pattern' in: $text"
+}
+
+# assert_fails WHAT PATTERN COMMAND...: the command fails and says something that matches.
+assert_fails() {
+	local what=$1 pattern=$2 text
+	shift 2
+	if text=$("$@" 2>&1); then
+		fail "$what: '$*' succeeded: $text"
+	fi
+	assert_match "$what" "$pattern" "$text"
+}
+
+# retry SECONDS COMMAND...: until it succeeds.
+retry() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || fail "not within the time: $*"
+		sleep 0.1
+	done
+}
+
+# The value of a jq expression over a JSON text, as plain text.
+json_get() {
+	jq -r "$2" <<<"$1"
+}
+
+# ---------------------------------------------------------------- drives
+
+# The local drives, found by serial number.
+drive_path() {
+	local dir
+	for dir in /sys/class/nvme/*; do
+		if [ "$(tr -d ' ' <"$dir/serial")" = "$1" ] && [ "$(<"$dir/transport")" = pcie ]; then
+			echo "/dev/${dir##*/}n1"
+			return
+		fi
+	done
+	fail "the guest has no drive with serial number $1"
+}
+
+# Makes a drive's first MiB recognisable, so that leftovers of an earlier case cannot pass for data.
+drive_reset() {
+	dd if=/dev/urandom of="$1" bs=1M count=1 oflag=direct status=none
+}
+
+# ---------------------------------------------------------------- target
+
+# What the target is to export: subsystems, their hosts and namespaces. "any" stands for every host.
+subsystem_add() {
+	subsystems+=("$1")
+	shift
+	subsystem_hosts+=("${*:-any}")
+}
+
+# namespace_add NQN NSID PATH [HOSTNQN...]: with hosts, it is shown to them alone; sluiced only.
+namespace_add() {
+	namespaces+=("$*")
+}
+
+config_reset() {
+	subsystems=() subsystem_hosts=() namespaces=()
+}
+
+# The one subsystem that most cases use: one namespace on the first drive, open to every host.
+target_start_default() {
+	config_reset
+	subsystem_add "$nqn"
+	namespace_add "$nqn" 1 "$drive0"
+	target_start
+}
+
+target_start() {
+	"${TARGET}_start"
+}
+
+# Orderly stop, as an administrator does it.
+target_stop() {
+	"${TARGET}_stop"
+}
+
+# As if the process had died. The kernel's target has no process; its port is taken away instead.
+target_kill() {
+	"${TARGET}_kill"
+}
+
+sluice_config() {
+	local i host line sub nsid path hosts
+
+	cat <<-CONF
+		[daemon]
+		control_socket = $run/control.sock
+
+		[listener tcp]
+		transport = tcp
+		address = $address
+		port = $port
+	CONF
+	for i in "${!subsystems[@]}"; do
+		printf '\n[subsystem %s]\nserial = SLUICEVM%04d\n' "${subsystems[i]}" "$i"
+		for host in ${subsystem_hosts[i]}; do
+			if [ "$host" = any ]; then
+				echo "allow_any_host = yes"
+			else
+				echo "allow_host = $host"
+			fi
+		done
+	done
+	for line in "${namespaces[@]}"; do
+		read -r sub nsid path hosts <<<"$line"
+		printf '\n[namespace %s/%s]\nbackend = block\npath = %s\n' "$sub" "$nsid" "$path"
+		for host in $hosts; do
+			echo "allow_host = $host"
+		done
+	done
+}
+
+port_open() {
+	[ -n "$(ss -Hltn "sport = :$port")" ]
+}
+
+port_closed() {
+	[ -z "$(ss -Hltn "sport = :$port")" ]
+}
+
+sluice_ready() {
+	kill -0 "$target_pid" 2>/dev/null || fail "sluiced ended while it started"
+	port_open
+}
+
+sluice_start() {
+	sluice_config >"$run/sluice.conf"
+	sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
+	target_pid=$!
+	retry 20 sluice_ready
+}
+
+sluice_stop() {
+	local pid=$target_pid rc=0
+	target_pid=""
+	kill -TERM "$pid"
+	wait "$pid" || rc=$?
+	assert_eq "exit code of sluiced after SIGTERM" 0 "$rc"
+}
+
+sluice_kill() {
+	local pid=$target_pid
+	target_pid=""
+	kill -KILL "$pid"
+	wait "$pid" || :
+}
+
+nvmet=/sys/kernel/config/nvmet
+
+nvmet_host_allow() {
+	local sub=$1 host=$2
+	mkdir -p "$nvmet/hosts/$host"
+	ln -s "$nvmet/hosts/$host" "$nvmet/subsystems/$sub/allowed_hosts/$host"
+}
+
+nvmet_subsystem() {
+	local sub=$1 serial=$2 host
+	shift 2
+	mkdir "$nvmet/subsystems/$sub"
+	echo "$serial" >"$nvmet/subsystems/$sub/attr_serial"
+	for host in "$@"; do
+		if [ "$host" = any ]; then
+			echo 1 >"$nvmet/subsystems/$sub/attr_allow_any_host"
+		else
+			nvmet_host_allow "$sub" "$host"
+		fi
+	done
+}
+
+nvmet_start() {
+	local i line sub nsid path hosts dir
+
+	if [ ! -d "$nvmet/ports/1" ]; then
+		for i in "${!subsystems[@]}"; do
+			# shellcheck disable=SC2086 # a list of hosts
+			nvmet_subsystem "${subsystems[i]}" "$(printf 'SLUICEVM%04d' "$i")" \
+				${subsystem_hosts[i]}
+		done
+		for line in "${namespaces[@]}"; do
+			read -r sub nsid path hosts <<<"$line"
+			[ -z "$hosts" ] || fail "the kernel's target cannot mask a namespace"
+			dir=$nvmet/subsystems/$sub/namespaces/$nsid
+			mkdir "$dir"
+			printf '%s' "$path" >"$dir/device_path"
+			echo 1 >"$dir/enable"
+		done
+		mkdir "$nvmet/ports/1"
+		echo ipv4 >"$nvmet/ports/1/addr_adrfam"
+		echo tcp >"$nvmet/ports/1/addr_trtype"
+		echo "$address" >"$nvmet/ports/1/addr_traddr"
+		echo "$port" >"$nvmet/ports/1/addr_trsvcid"
+	fi
+	for sub in "${subsystems[@]}"; do
+		ln -s "$nvmet/subsystems/$sub" "$nvmet/ports/1/subsystems/$sub"
+	done
+	retry 10 port_open
+}
+
+nvmet_kill() {
+	local link
+	for link in "$nvmet"/ports/1/subsystems/*; do
+		[ ! -L "$link" ] || rm "$link"
+	done
+	retry 10 port_closed
+}
+
+nvmet_stop() {
+	local dir
+
+	[ -d "$nvmet/ports/1" ] || return 0
+	nvmet_kill
+	rmdir "$nvmet/ports/1"
+	for dir in "$nvmet"/subsystems/*/allowed_hosts/*; do
+		[ ! -L "$dir" ] || rm "$dir"
+	done
+	for dir in "$nvmet"/subsystems/*/namespaces/* "$nvmet"/subsystems/* "$nvmet"/hosts/*; do
+		[ ! -d "$dir" ] || rmdir "$dir"
+	done
+}
+
+# ---------------------------------------------------------------- host
+
+# host_connect NQN [nvme connect's options]: attaches and sets ctrl. Reconnects once a second, for two
+# minutes, so that a case that takes the target away waits no longer than it must.
+host_connect() {
+	local sub=$1 out
+	shift
+	out=$(nvme connect -t tcp -a "$address" -s "$port" -n "$sub" --reconnect-delay=1 \
+		--ctrl-loss-tmo=120 -o json "$@") || fail "cannot connect to $sub: $out"
+	ctrl=$(json_get "$out" .device)
+	[ -d "/sys/class/nvme/$ctrl" ] || fail "nvme connect named no controller: $out"
+}
+
+host_disconnect() {
+	nvme disconnect -n "$1"
+}
+
+# The directory in sysfs of the subsystem with that NQN, as this host sees it.
+subsystem_dir() {
+	local dir
+	for dir in /sys/class/nvme-subsystem/*; do
+		if [ -e "$dir" ] && [ "$(<"$dir/subsysnqn")" = "$1" ]; then
+			echo "$dir"
+			return
+		fi
+	done
+	return 1
+}
+
+namespace_present() {
+	local dir ns
+	dir=$(subsystem_dir "$1") || return 1
+	for ns in "$dir"/nvme*n*; do
+		if [ -e "$ns/nsid" ] && [ "$(<"$ns/nsid")" = "$2" ] && [ -b "/dev/${ns##*/}" ]; then
+			device=/dev/${ns##*/}
+			return 0
+		fi
+	done
+	return 1
+}
+
+namespace_absent() {
+	! namespace_present "$@"
+}
+
+# namespace_wait NQN NSID: until the block device is there; sets device.
+namespace_wait() {
+	retry 15 namespace_present "$@"
+}
+
+ctrl_state() {
+	[ "$(cat "/sys/class/nvme/$1/state" 2>/dev/null)" = "$2" ]
+}
+
+# Starts the default target and attaches its namespace.
+attach_default() {
+	target_start_default
+	host_connect "$nqn" "$@"
+	namespace_wait "$nqn" 1
+}
+
+# ---------------------------------------------------------------- I/O
+
+# fio_verify DEVICE [fio's options]: random writes, every block read back and its checksum compared.
+fio_verify() {
+	local dev=$1
+	shift
+	fio_run --name=verify --filename="$dev" --rw=randwrite --bs=4k --size=16M --iodepth=8 --direct=1 \
+		--ioengine=io_uring --verify=crc32c --verify_fatal=1 --do_verify=1 --end_fsync=1 \
+		"$@"
+}
+
+# Runs fio; a block that reads back wrong, or an error, fails the case with what fio said.
+fio_run() {
+	if ! fio --output-format=terse --terse-version=3 "$@" >"$run/fio.out" 2>&1; then
+		cat "$run/fio.out"
+		fail "fio failed: $*"
+	fi
+	if grep -iE 'verify: bad|error=' "$run/fio.out"; then
+		fail "fio complained: $*"
+	fi
+}
+
+# fio_matrix DEVICE SIZE:DEPTH...: verified random writes in blocks of SIZE with DEPTH at a time, one
+# after the other in one run of fio, each in a range of its own.
+fio_matrix() {
+	local dev=$1 pair bs depth offset_mib=0
+	local jobs=$run/matrix.fio
+	shift
+	printf '[global]\nfilename=%s\nrw=randwrite\ndirect=1\nioengine=io_uring\n' "$dev" >"$jobs"
+	printf 'verify=crc32c\nverify_fatal=1\ndo_verify=1\nend_fsync=1\nstonewall\n' >>"$jobs"
+	for pair in "$@"; do
+		bs=${pair%:*} depth=${pair#*:}
+		# Small blocks are many commands: less data of them, in the time there is.
+		printf '[%s-%s]\nbs=%s\niodepth=%s\noffset=%sM\nsize=%s\n' "$bs" "$depth" "$bs" \
+			"$depth" "$offset_mib" "$(case $bs in 512) echo 1M ;; 4k) echo 8M ;; *) echo 16M ;; esac)"
+		offset_mib=$((offset_mib + 16))
+	done >>"$jobs"
+	fio_run "$jobs"
+}
+
+# pattern_write DEVICE OFFSET LENGTH: fills a range with random bytes and keeps them in $run/pattern.
+pattern_write() {
+	dd if=/dev/urandom of="$run/pattern" bs="$3" count=1 status=none
+	dd if="$run/pattern" of="$1" bs="$3" count=1 seek="$2" oflag=direct,seek_bytes \
+		conv=notrunc status=none
+}
+
+range_read() {
+	dd if="$1" of="$run/range" bs="$3" count=1 skip="$2" iflag=direct,skip_bytes status=none
+}
+
+assert_pattern() {
+	range_read "$1" "$2" "$3"
+	cmp "$run/pattern" "$run/range" || fail "$1 does not hold what was written at $2"
+}
+
+assert_zero() {
+	range_read "$1" "$2" "$3"
+	cmp -n "$3" "$run/range" /dev/zero || fail "$1 does not read as zeroes at $2, length $3"
+}
+
+# ---------------------------------------------------------------- frame of a case
+
+case_begin() {
+	rm -rf "$run"
+	mkdir -p "$run" "$mnt"
+	target_pid=""
+	config_reset
+	drive0=$(drive_path ssd0)
+	drive1=$(drive_path ssd1)
+}
+
+# Leaves the guest as it was found, whatever happened.
+case_end() {
+	local rc=$1
+
+	trap - ERR EXIT
+	set +e
+	tc qdisc del dev lo root 2>/dev/null
+	mountpoint -q "$mnt" && umount "$mnt"
+	nvme disconnect-all >/dev/null 2>&1
+	if [ -n "$target_pid" ] && ! kill -0 "$target_pid" 2>/dev/null; then
+		echo "sluiced ended by itself"
+		[ "$rc" -ne 0 ] || rc=1
+	fi
+	[ -z "$target_pid" ] || kill -KILL "$target_pid" 2>/dev/null
+	nvmet_stop
+	jobs -p | xargs -r kill -KILL 2>/dev/null
+	if [ "$rc" -ne 0 ] && [ "$rc" -ne 77 ] && [ -e "$run/sluiced.log" ]; then
+		echo "-- end of sluiced's log"
+		tail -n 25 "$run/sluiced.log"
+	fi
+	exit "$rc"
+}
