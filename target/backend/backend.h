@@ -2,7 +2,7 @@
 /*
  * PORT. A backend stores a namespace's blocks. One file each, listed in registry.c. A backend is
  * opened once, by the main thread, before privileges are dropped; attached to every worker's loop;
- * then takes I/O from all workers at once.
+ * then takes I/O from all workers at once. Its limits are constant from then on, but for the size.
  */
 #ifndef SLUICE_TARGET_BACKEND_H
 #define SLUICE_TARGET_BACKEND_H
@@ -11,6 +11,7 @@
 #include "base/nvme.h"
 #include "config/config.h"
 #include "dmabuf/span.h"
+#include "target/backend/drive.h"
 
 struct backend;
 
@@ -28,7 +29,10 @@ enum backend_io_flags {
 	BACKEND_IO_UNMAP = 1 << 1,   /* write zeroes may deallocate */
 };
 
-enum { BACKEND_IO_IOVS = 16 };
+enum {
+	BACKEND_IO_IOVS = 16,
+	BACKEND_ERROR_MAX = 512, /* room for any message of open */
+};
 
 /*
  * One I/O. The submitter fills in the first part and keeps all of it until `done`. Offset and length
@@ -49,17 +53,18 @@ struct backend_io {
 	struct op op;
 	struct list link;
 	struct timer timer;
-	uint64_t moved; /* bytes done, when it goes in several pieces */
+	uint64_t moved;  /* bytes done, when it goes in several pieces */
+	uint8_t stage;   /* of what goes in several requests */
+	uint8_t retries; /* since it last made progress */
 	struct iovec iov[BACKEND_IO_IOVS];
-	int saved_error;
 };
 
 /* Facts about an open backend. */
 struct backend_limits {
-	uint64_t size;          /* bytes, a multiple of the block size */
+	uint64_t size;          /* bytes, a multiple of the block size; see backend_size() */
 	uint8_t block_shift;    /* logical block, 9..16 */
 	uint8_t phys_shift;     /* physical block or preferred granularity, >= block_shift */
-	uint32_t mem_align;     /* alignment that data memory needs, bytes */
+	uint32_t mem_align;     /* of address and length of each span, bytes; the kernel refuses others */
 	uint32_t max_transfer;  /* bytes in one READ or WRITE */
 	uint32_t max_segments;  /* spans in one READ or WRITE */
 	bool direct;            /* bypasses the page cache */
@@ -72,16 +77,6 @@ struct backend_limits {
 	bool rotational;
 };
 
-/* How a drive names itself and how it feels; valid where the backend has such a drive below it. */
-struct backend_identity {
-	bool valid;
-	char serial[21];
-	char model[41];
-	char firmware[9];
-	uint8_t nguid[16]; /* zero: none */
-	uint8_t eui64[8];
-};
-
 struct backend_ops {
 	const char *name; /* as in [namespace] backend */
 	/*
@@ -91,15 +86,23 @@ struct backend_ops {
 	 */
 	int (*open)(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
 	/*
-	 * Makes the backend usable from @loop; @index is unique per backend and below LOOP_FIXED_FILES,
-	 * for its fixed file. Called before the loop runs, with no I/O in flight. May block. NULL: nothing to do.
+	 * Makes the backend usable from @loop; @index is the backend's own place in the table of fixed
+	 * files, the same on every loop. Called before the loop runs, one call at a time. May block.
+	 * 0 or negative errno. NULL: nothing to do.
 	 */
 	int (*attach)(struct backend *backend, struct loop *loop, unsigned index);
 	/* Starts @io on @loop. Never blocks, never fails: errors go to io->done. */
 	void (*submit)(struct backend *backend, struct loop *loop, struct backend_io *io);
 	/*
+	 * Asks that @io, submitted on @loop and not done yet, ends early; its `done` still comes, maybe
+	 * from here, with -ECANCELED when that worked. On the loop's thread. NULL: all I/O ends by
+	 * itself in bounded time.
+	 */
+	void (*cancel)(struct backend *backend, struct loop *loop, struct backend_io *io);
+	/*
 	 * Memory that holds @len bytes at @offset itself, so that transports move data without a
 	 * buffer: 0 and *@span, or -ENOTSUP. NULL: never. The memory lives as long as the backend.
+	 * What is mapped for writing belongs to this range alone: it may be read back and checked.
 	 */
 	int (*map)(struct backend *backend, uint64_t offset, uint32_t len, bool for_write, struct span *span);
 	/*
@@ -112,7 +115,10 @@ struct backend_ops {
 	 * 1 when it did, 0 when not, -ENODEV when the device is gone. Does not block. NULL: cannot change.
 	 */
 	int (*refresh)(struct backend *backend);
-	/* Undoes attach. No I/O in flight. May be NULL. */
+	/*
+	 * Undoes attach, on the loop's thread. No I/O in flight, but for what `fault` holds back: that
+	 * ends here with -ECANCELED. May be NULL.
+	 */
 	void (*detach)(struct backend *backend, struct loop *loop, unsigned index);
 	/* Closes and frees. No I/O in flight, detached everywhere. */
 	void (*close)(struct backend *backend);
@@ -127,12 +133,21 @@ struct backend {
 	char detail[128]; /* anything notable for `sluicectl namespaces`, such as why not O_DIRECT */
 };
 
+/* The size in bytes; any thread, while refresh may change it. */
+static inline uint64_t backend_size(const struct backend *backend)
+{
+	return __atomic_load_n(&backend->limits.size, __ATOMIC_RELAXED);
+}
+
 /* All backends; NULL-terminated. */
 extern const struct backend_ops *const backend_registry[];
 
+/* The backend called @name, or NULL. */
+const struct backend_ops *backend_find(const char *name);
+
 /*
  * Opens the backend that @config names, wrapped by `fault` when the configuration has fault rules.
- * As backend_ops.open.
+ * As backend_ops.open; here @err begins with file, line and namespace.
  */
 int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
 
@@ -141,6 +156,13 @@ static inline void backend_submit(struct backend *backend, struct loop *loop, st
 	io->backend = backend;
 	io->loop = loop;
 	backend->ops->submit(backend, loop, io);
+}
+
+/* Ends @io early where the backend can; its `done` comes in any case. */
+static inline void backend_cancel(struct backend *backend, struct loop *loop, struct backend_io *io)
+{
+	if (backend->ops->cancel)
+		backend->ops->cancel(backend, loop, io);
 }
 
 #endif

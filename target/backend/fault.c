@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Wraps any other backend and makes it fail by rule, to see what hosts do then. The first rule that
+ * strikes decides about an I/O. Counting, not chance: the same I/Os fail in every run.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/backend/fault_rule.h"
+#include "target/backend/opening.h"
+#include "target/backend/registry.h"
+
+/* What is held back on one loop, touched by its thread alone. */
+struct fault_loop {
+	struct loop *loop;
+	struct list held; /* backend_io.link; delayed ones have their timer running */
+};
+
+struct fault {
+	struct backend backend;
+	struct backend *inner; /* owned */
+	struct fault_rule rules[CONFIG_FAULT_RULES];
+	unsigned n_rules;
+	struct fault_loop loops[MAX_WORKERS];
+	unsigned n_loops;
+};
+
+static const struct backend_ops backend_fault;
+
+static struct fault *fault_of(struct backend *backend)
+{
+	return container_of(backend, struct fault, backend);
+}
+
+int fault_open(const struct backend_ops *inner, const struct config_namespace *config,
+	       struct backend **out, char *err, size_t errlen)
+{
+	const struct opening o = { config, err, errlen };
+	struct fault *fault = calloc(1, sizeof(*fault));
+	int rc = 0;
+
+	if (!fault)
+		return opening_fail(&o, -ENOMEM, "out of memory");
+	for (unsigned i = 0; !rc && i < config->n_faults; i++)
+		rc = fault_rule_parse(config->fault[i], &fault->rules[fault->n_rules++], err, errlen);
+	if (!rc)
+		rc = inner->open(config, &fault->inner, err, errlen);
+	if (rc) {
+		free(fault);
+		return rc;
+	}
+	fault->backend.ops = &backend_fault;
+	fault->backend.limits = fault->inner->limits;
+	fault->backend.identity = fault->inner->identity;
+	memcpy(fault->backend.path, fault->inner->path, sizeof(fault->backend.path));
+	snprintf(fault->backend.detail, sizeof(fault->backend.detail), "fails by %u rule%s%s%.80s",
+		 fault->n_rules, fault->n_rules == 1 ? "" : "s",
+		 fault->inner->detail[0] ? "; " : "", fault->inner->detail);
+	*out = &fault->backend;
+	return 0;
+}
+
+static struct fault_loop *fault_loop_of(struct fault *fault, const struct loop *loop)
+{
+	unsigned i = 0;
+
+	while (fault->loops[i].loop != loop) {
+		i++;
+		assert(i < fault->n_loops);
+	}
+	return &fault->loops[i];
+}
+
+static int fault_attach(struct backend *backend, struct loop *loop, unsigned index)
+{
+	struct fault *fault = fault_of(backend);
+	struct fault_loop *fl = &fault->loops[fault->n_loops];
+	int rc = fault->inner->ops->attach ? fault->inner->ops->attach(fault->inner, loop, index) : 0;
+
+	if (rc)
+		return rc;
+	assert(fault->n_loops < MAX_WORKERS);
+	fl->loop = loop;
+	list_init(&fl->held);
+	fault->n_loops++;
+	return 0;
+}
+
+static void delay_expired(struct timer *timer)
+{
+	struct backend_io *io = container_of(timer, struct backend_io, timer);
+
+	list_del(&io->link);
+	backend_submit(fault_of(io->backend)->inner, io->loop, io);
+}
+
+/* The rule that strikes @io, or NULL. */
+static struct fault_rule *rule_for(struct fault *fault, const struct backend_io *io)
+{
+	unsigned shift = fault->backend.limits.block_shift;
+	uint64_t first = io->offset >> shift, last = (io->offset + io->len - 1) >> shift;
+
+	for (unsigned i = 0; i < fault->n_rules; i++) {
+		if (fault_rule_strikes(&fault->rules[i], io->opcode, first, last))
+			return &fault->rules[i];
+	}
+	return NULL;
+}
+
+static void io_hold(struct fault *fault, struct backend_io *io, uint64_t delay_ns)
+{
+	timer_init(&io->timer, delay_expired);
+	if (delay_ns && loop_timer_start(io->loop, &io->timer, delay_ns)) {
+		io->done(io, -ENOMEM);
+		return;
+	}
+	list_add_tail(&fault_loop_of(fault, io->loop)->held, &io->link);
+}
+
+static void fault_submit(struct backend *backend, struct loop *loop, struct backend_io *io)
+{
+	struct fault *fault = fault_of(backend);
+	const struct fault_rule *rule = rule_for(fault, io);
+
+	if (!rule) {
+		backend_submit(fault->inner, loop, io);
+		return;
+	}
+	switch (rule->action) {
+	case FAULT_ERROR:
+		io->done(io, rule->error);
+		break;
+	case FAULT_DELAY:
+		io_hold(fault, io, rule->delay_ns);
+		break;
+	case FAULT_STUCK:
+		io_hold(fault, io, 0);
+		break;
+	}
+}
+
+static void io_end(struct backend_io *io)
+{
+	loop_timer_stop(io->loop, &io->timer);
+	list_del(&io->link);
+	io->done(io, -ECANCELED);
+}
+
+static void fault_cancel(struct backend *backend, struct loop *loop, struct backend_io *io)
+{
+	/* What was passed on belongs to the inner backend. */
+	if (io->backend == backend)
+		io_end(io);
+	else
+		backend_cancel(io->backend, loop, io);
+}
+
+static int fault_health(struct backend *backend, struct nvme_smart_log *log)
+{
+	struct backend *inner = fault_of(backend)->inner;
+
+	return inner->ops->health ? inner->ops->health(inner, log) : -ENOTSUP;
+}
+
+static int fault_refresh(struct backend *backend)
+{
+	struct backend *inner = fault_of(backend)->inner;
+	int rc = inner->ops->refresh ? inner->ops->refresh(inner) : 0;
+
+	if (rc == 1)
+		__atomic_store_n(&backend->limits.size, backend_size(inner), __ATOMIC_RELAXED);
+	return rc;
+}
+
+static void fault_detach(struct backend *backend, struct loop *loop, unsigned index)
+{
+	struct fault *fault = fault_of(backend);
+	struct fault_loop *fl = fault_loop_of(fault, loop);
+
+	while (!list_empty(&fl->held))
+		io_end(list_first(&fl->held, struct backend_io, link));
+	if (fault->inner->ops->detach)
+		fault->inner->ops->detach(fault->inner, loop, index);
+}
+
+static void fault_close(struct backend *backend)
+{
+	struct fault *fault = fault_of(backend);
+
+	fault->inner->ops->close(fault->inner);
+	free(fault);
+}
+
+static const struct backend_ops backend_fault = {
+	.name = "fault",
+	.attach = fault_attach,
+	.submit = fault_submit,
+	.cancel = fault_cancel,
+	.health = fault_health,
+	.refresh = fault_refresh,
+	.detach = fault_detach,
+	.close = fault_close,
+};
