@@ -85,16 +85,13 @@ void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr
 int smart_start(void);
 /* Waits for the thread. No command is in flight any more. */
 void smart_stop(void);
-/*
- * Execute function of Get Log Page for the SMART log; ends in smart_reply, which is called on the
- * command's worker once the drives' health is known.
- */
+/* Get Log Page of the SMART log: answers at once, or when the drives have told how they are. */
 void smart_execute(struct cmd *cmd);
 
 /* ------------------------------------------------------------------------------------ log_page.c */
 
 bool log_page_supported(const struct ctrl *ctrl, uint8_t page);
-/* Bytes from the start of the log page at which the host's buffer begins (LPOL, LPOU). */
-uint64_t log_page_offset(const struct cmd *cmd);
+/* Ends the command with the part of @log of @len bytes that the host asked for. */
+void log_page_reply(struct cmd *cmd, const void *log, size_t len);
 
 #endif

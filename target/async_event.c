@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Asynchronous events (Base 5.1.2). A notice is sent once and then masked until the host has read the
- * log page that it points to; what changes in between is found in that page. So at most one event of
- * each notice waits, and the queue of events cannot overflow.
+ * Asynchronous events (Base 5.1.2). A notice is sent once and then masked until the host has read
+ * the log page that it points to; what changes in between is found in that page. So at most one
+ * event of each notice waits, and the queue of events cannot overflow.
  */
 #include <assert.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static const struct notice {
 } notices[] = {
 	{ NVME_AEN_NS_ATTR, { NVME_AEN_NOTICE, NVME_NOTICE_NS_CHANGED, NVME_LOG_CHANGED_NS } },
 	{ NVME_AEN_ANA, { NVME_AEN_NOTICE, NVME_NOTICE_ANA_CHANGED, NVME_LOG_ANA } },
-	{ NVME_AEN_DISCOVERY, { NVME_AEN_NOTICE, NVME_NOTICE_DISCOVERY_CHANGED, NVME_LOG_DISCOVERY } },
+	{ NVME_AEN_DISCOVERY,
+	  { NVME_AEN_NOTICE, NVME_NOTICE_DISCOVERY_CHANGED, NVME_LOG_DISCOVERY } },
 };
 _Static_assert(ARRAY_SIZE(notices) <= MAX_AEN_QUEUED, "one event of each notice fits");
 
@@ -35,7 +36,7 @@ static const struct notice *notice_of_page(uint8_t page)
 	return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- requests */
+/* ------------------------------------------------------------------------------------ requests */
 
 static void requests_drop(struct ctrl *ctrl, unsigned i)
 {
@@ -102,7 +103,7 @@ void async_event_abort_all(struct ctrl *ctrl)
 	ctrl->aen_masked = 0;
 }
 
-/* ------------------------------------------------------------------------------------------ events */
+/* -------------------------------------------------------------------------------------- events */
 
 static void event_raise(struct ctrl *ctrl, const struct notice *notice)
 {

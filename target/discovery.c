@@ -12,14 +12,15 @@
 static const struct config *the_config;
 
 /*
- * The log differs for one host only when a listener opened or closed. The generation moves here, with
- * the picture of the listeners that logs are built from, so that two logs with one generation are
- * the same however reading and change overlap.
+ * The log differs for one host only when a listener opened or closed. The generation moves here,
+ * with the picture of the listeners that logs are built from, so that two logs with one generation
+ * are the same however reading and change overlap.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t generation = 1;
 static uint64_t open_listeners; /* bit per index */
-_Static_assert(MAX_LISTENERS * 2 <= 64, "one bit for each listener, and for the discovery one beside it");
+_Static_assert(MAX_LISTENERS * 2 <= 64,
+	       "one bit for each listener, and for the discovery one beside it");
 
 void discovery_init(const struct config *config)
 {
@@ -28,7 +29,8 @@ void discovery_init(const struct config *config)
 
 const char *discovery_nqn(void)
 {
-	return the_config && the_config->discovery.nqn[0] ? the_config->discovery.nqn : NVME_DISCOVERY_NQN;
+	return the_config && the_config->discovery.nqn[0] ? the_config->discovery.nqn
+							  : NVME_DISCOVERY_NQN;
 }
 
 /* Brings the picture up to date. Returns the generation and, in *@open, what it stands for. */
@@ -60,7 +62,7 @@ uint64_t discovery_genctr(void)
 	return picture_refresh(NULL);
 }
 
-/* ----------------------------------------------------------------------------------------- entries */
+/* ------------------------------------------------------------------------------------- entries */
 
 static bool is_ipv6(const char *address)
 {
@@ -88,7 +90,8 @@ static const char *listener_address(const struct listener *listener, const struc
 }
 
 /* ASCII fields are padded with spaces (Base 1.4.2), names with NULs. */
-static void entry_address(struct nvmf_discovery_entry *entry, uint8_t trtype, const char *address, uint16_t port)
+static void entry_address(struct nvmf_discovery_entry *entry, uint8_t trtype, const char *address,
+			  uint16_t port)
 {
 	char number[8];
 	int len = snprintf(number, sizeof(number), "%u", port);
@@ -117,7 +120,8 @@ static void add_self(struct nvmf_discovery_log *log, uint64_t *n, const struct q
 	struct nvmf_discovery_entry *entry = &log->entries[(*n)++];
 
 	entry_fill(entry, NVMF_SUBTYPE_CURRENT, discovery_nqn());
-	entry_address(entry, listener->ops->trtype, listener_address(listener, queue), listener->config->port);
+	entry_address(entry, listener->ops->trtype, listener_address(listener, queue),
+		      listener->config->port);
 	entry->portid = le16(listener->port_id);
 	entry->eflags = le16(NVMF_EFLAG_DUPRETINFO | NVMF_EFLAG_EPCSD);
 }
@@ -149,12 +153,14 @@ static uint8_t transport_type(const char *name)
 	return NVMF_TRTYPE_TCP;
 }
 
-static void add_referral(struct nvmf_discovery_log *log, uint64_t *n, const struct config_referral *referral)
+static void add_referral(struct nvmf_discovery_log *log, uint64_t *n,
+			 const struct config_referral *referral)
 {
 	struct nvmf_discovery_entry *entry = &log->entries[(*n)++];
 
 	entry_fill(entry, NVMF_SUBTYPE_REFERRAL, referral->nqn);
-	entry_address(entry, transport_type(referral->transport), referral->address, referral->port);
+	entry_address(entry, transport_type(referral->transport), referral->address,
+		      referral->port);
 }
 
 int discovery_build_log(const struct queue *queue, void **out, size_t *len)
@@ -163,8 +169,9 @@ int discovery_build_log(const struct queue *queue, void **out, size_t *len)
 	struct nvmf_discovery_log *log;
 	uint64_t open, n = 0;
 
-	log = calloc(1, sizeof(*log) + sizeof(log->entries[0]) *
-					       (1 + (size_t)n_listeners * n_subsystems + n_referrals));
+	log = calloc(1,
+		     sizeof(*log) + sizeof(log->entries[0]) *
+					    (1 + (size_t)n_listeners * n_subsystems + n_referrals));
 	if (!log)
 		return -ENOMEM;
 	log->genctr = le64(picture_refresh(&open));

@@ -19,16 +19,16 @@ enum feature_flags {
 };
 
 enum {
-	ARBITRATION_BITS = 0xffffff07,    /* weights and burst */
-	ARBITRATION_NO_LIMIT = 7,         /* burst: all of what is there at a time */
+	ARBITRATION_BITS = 0xffffff07, /* weights and burst */
+	ARBITRATION_NO_LIMIT = 7,      /* burst: all of what is there at a time */
 	POWER_STATE_MASK = 0x1f,
 	POWER_WORKLOAD_BITS = 0xe0,
 	ERROR_RECOVERY_TLER = 0xffff,
-	ASYNC_EVENT_SMART_BITS = 0x3f,    /* critical warnings that are defined */
-	TEMP_SENSOR_SHIFT = 16,           /* TMPSEL: 0 composite, Fh all */
+	ASYNC_EVENT_SMART_BITS = 0x3f, /* critical warnings that are defined */
+	TEMP_SENSOR_SHIFT = 16,        /* TMPSEL: 0 composite, Fh all */
 	TEMP_SENSOR_ALL = 0xf,
-	TEMP_TYPE_SHIFT = 20,             /* THSEL: 0 over, 1 under */
-	TEMP_NEVER_OVER = 0xffff,         /* Kelvin */
+	TEMP_TYPE_SHIFT = 20,     /* THSEL: 0 over, 1 under */
+	TEMP_NEVER_OVER = 0xffff, /* Kelvin */
 	NUM_QUEUES_INVALID = 0xffff,
 	HOST_ID_EXHID = 1 << 0,
 	HOST_ID_LEN = 16,
@@ -41,9 +41,9 @@ struct feature {
 	uint8_t fid;
 	uint8_t flags;
 	uint32_t initial;
-	uint32_t bits;    /* that a host may set in CDW11; others are refused */
-	uint32_t data_len; /* of the structure that is the value; 0: the value is in CDW11 and dword 0 */
-	uint32_t effects; /* beside FSUPP and scope */
+	uint32_t bits;     /* that a host may set in CDW11; others are refused */
+	uint32_t data_len; /* of the value, a structure; 0: CDW11, dword 0 */
+	uint32_t effects;  /* beside FSUPP and scope */
 	/* NULL: ctrl->features[]. @initial asks for the value after a reset. */
 	uint32_t (*get)(const struct cmd *cmd, bool initial);
 	/* NULL: ctrl->features[]. 0, or the status to complete with; changes nothing then. */
@@ -55,7 +55,8 @@ struct feature {
 
 static uint16_t cdw11_invalid(struct cmd *cmd)
 {
-	return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw11), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw11),
+			 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 }
 
 static bool wants_default(const struct cmd *cmd)
@@ -66,7 +67,7 @@ static bool wants_default(const struct cmd *cmd)
 	return select == NVME_FEAT_SEL_DEFAULT || select == NVME_FEAT_SEL_SAVED;
 }
 
-/* ---------------------------------------------------------------------------------- plain values */
+/* -------------------------------------------------------------------------------- plain values */
 
 /* One power state, no sensor, no cache to turn off: what a host may set changes nothing here. */
 static uint16_t power_set(struct cmd *cmd, uint32_t value)
@@ -87,7 +88,8 @@ static bool temp_is_valid(uint32_t value, bool set)
 
 static uint32_t temp_get(const struct cmd *cmd, bool initial)
 {
-	uint32_t both = initial ? TEMP_NEVER_OVER : cmd->queue->ctrl->features[NVME_FEAT_TEMP_THRESHOLD];
+	uint32_t both =
+		initial ? TEMP_NEVER_OVER : cmd->queue->ctrl->features[NVME_FEAT_TEMP_THRESHOLD];
 	unsigned type = le32_get(cmd->sqe.cdw11) >> TEMP_TYPE_SHIFT & 3;
 
 	return type ? both >> 16 : both & 0xffff;
@@ -174,13 +176,14 @@ static uint16_t kato_set(struct cmd *cmd, uint32_t value)
 	uint32_t most = UINT32_MAX / KATO_GRANULARITY_MS;
 
 	/* Rounded up: a host is never timed out before the time that it asked for. */
-	ctrl->kato_ms = MIN(value / KATO_GRANULARITY_MS + (value % KATO_GRANULARITY_MS != 0), most) *
-			KATO_GRANULARITY_MS;
+	ctrl->kato_ms =
+		MIN(value / KATO_GRANULARITY_MS + (value % KATO_GRANULARITY_MS != 0), most) *
+		KATO_GRANULARITY_MS;
 	ctrl_keep_alive(ctrl);
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------- write protection */
+/* ---------------------------------------------------------------------------- write protection */
 
 static bool ns_is_protected(const struct ns *ns)
 {
@@ -195,8 +198,9 @@ static bool ns_is_read_only_for_good(const struct ns *ns)
 
 static uint32_t write_protect_get(const struct cmd *cmd, bool initial)
 {
-	return (initial ? ns_is_read_only_for_good(cmd->ns) : ns_is_protected(cmd->ns)) ? WRITE_PROTECT_ON :
-											  WRITE_PROTECT_NONE;
+	return (initial ? ns_is_read_only_for_good(cmd->ns) : ns_is_protected(cmd->ns))
+		       ? WRITE_PROTECT_ON
+		       : WRITE_PROTECT_NONE;
 }
 
 static uint16_t write_protect_set(struct cmd *cmd, uint32_t value)
@@ -240,7 +244,7 @@ static void write_protect_apply(struct cmd *cmd, uint32_t value)
 	backend_submit(ns->backend, &cmd->queue->worker->loop, &cmd->io);
 }
 
-/* ------------------------------------------------------------------------------- values with data */
+/* ---------------------------------------------------------------------------- values with data */
 
 static uint64_t timestamp_now_ms(const struct ctrl *ctrl)
 {
@@ -305,40 +309,64 @@ static void host_id_get(struct cmd *cmd)
 	cmd_reply(cmd, cmd->queue->ctrl->hostid, HOST_ID_LEN, 0);
 }
 
-/* ------------------------------------------------------------------------------------------- table */
+/* --------------------------------------------------------------------------------------- table */
 
 static const struct feature features[] = {
 	{ .fid = NVME_FEAT_ARBITRATION, .initial = ARBITRATION_NO_LIMIT, .bits = ARBITRATION_BITS },
-	{ .fid = NVME_FEAT_POWER, .bits = POWER_STATE_MASK | POWER_WORKLOAD_BITS, .set = power_set },
-	{ .fid = NVME_FEAT_TEMP_THRESHOLD, .initial = TEMP_NEVER_OVER, .bits = 0x3fffff,
-	  .get = temp_get, .set = temp_set },
+	{ .fid = NVME_FEAT_POWER,
+	  .bits = POWER_STATE_MASK | POWER_WORKLOAD_BITS,
+	  .set = power_set },
+	{ .fid = NVME_FEAT_TEMP_THRESHOLD,
+	  .initial = TEMP_NEVER_OVER,
+	  .bits = 0x3fffff,
+	  .get = temp_get,
+	  .set = temp_set },
 	{ .fid = NVME_FEAT_ERROR_RECOVERY, .bits = ERROR_RECOVERY_TLER },
 	{ .fid = NVME_FEAT_VOLATILE_WC, .flags = FEATURE_FIXED, .initial = 1, .bits = 1 },
-	{ .fid = NVME_FEAT_NUM_QUEUES, .bits = UINT32_MAX, .get = queues_get, .set = queues_set,
+	{ .fid = NVME_FEAT_NUM_QUEUES,
+	  .bits = UINT32_MAX,
+	  .get = queues_get,
+	  .set = queues_set,
 	  .initial = UINT32_MAX },
 	{ .fid = NVME_FEAT_WRITE_ATOMICITY, .bits = 1 },
-	{ .fid = NVME_FEAT_ASYNC_EVENT, .flags = FEATURE_DISCOVERY, .bits = UINT32_MAX,
-	  .get = async_event_get, .set = async_event_set },
-	{ .fid = NVME_FEAT_TIMESTAMP, .data_len = sizeof(struct nvme_timestamp),
-	  .get_data = timestamp_get, .set_data = timestamp_set },
-	{ .fid = NVME_FEAT_KATO, .flags = FEATURE_DISCOVERY, .bits = UINT32_MAX,
-	  .get = kato_get, .set = kato_set },
-	{ .fid = NVME_FEAT_HOST_BEHAVIOR, .data_len = NVME_HOST_BEHAVIOR_SIZE,
-	  .get_data = host_behavior_get, .set_data = host_behavior_set },
+	{ .fid = NVME_FEAT_ASYNC_EVENT,
+	  .flags = FEATURE_DISCOVERY,
+	  .bits = UINT32_MAX,
+	  .get = async_event_get,
+	  .set = async_event_set },
+	{ .fid = NVME_FEAT_TIMESTAMP,
+	  .data_len = sizeof(struct nvme_timestamp),
+	  .get_data = timestamp_get,
+	  .set_data = timestamp_set },
+	{ .fid = NVME_FEAT_KATO,
+	  .flags = FEATURE_DISCOVERY,
+	  .bits = UINT32_MAX,
+	  .get = kato_get,
+	  .set = kato_set },
+	{ .fid = NVME_FEAT_HOST_BEHAVIOR,
+	  .data_len = NVME_HOST_BEHAVIOR_SIZE,
+	  .get_data = host_behavior_get,
+	  .set_data = host_behavior_set },
 	{ .fid = NVME_FEAT_IOCS_PROFILE, .flags = FEATURE_FIXED, .bits = 0x1ff },
-	{ .fid = NVME_FEAT_HOST_ID, .flags = FEATURE_FIXED, .data_len = HOST_ID_LEN,
+	{ .fid = NVME_FEAT_HOST_ID,
+	  .flags = FEATURE_FIXED,
+	  .data_len = HOST_ID_LEN,
 	  .get_data = host_id_get },
-	{ .fid = NVME_FEAT_WRITE_PROTECT, .flags = FEATURE_PER_NS, .bits = 7, .effects = NVME_FEAT_NCC,
-	  .get = write_protect_get, .set = write_protect_set },
+	{ .fid = NVME_FEAT_WRITE_PROTECT,
+	  .flags = FEATURE_PER_NS,
+	  .bits = 7,
+	  .effects = NVME_FEAT_NCC,
+	  .get = write_protect_get,
+	  .set = write_protect_set },
 };
 
 static const struct feature *feature_find(const struct ctrl *ctrl, uint8_t fid)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
 		if (features[i].fid == fid)
-			return ctrl_is_discovery(ctrl) && !(features[i].flags & FEATURE_DISCOVERY) ?
-				       NULL :
-				       &features[i];
+			return ctrl_is_discovery(ctrl) && !(features[i].flags & FEATURE_DISCOVERY)
+				       ? NULL
+				       : &features[i];
 	return NULL;
 }
 
@@ -376,16 +404,18 @@ static uint16_t feature_decide(struct cmd *cmd, const struct feature **out)
 
 	*out = feature_find(ctrl, (uint8_t)le32_get(cmd->sqe.cdw10));
 	if (!*out)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
+				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (!((*out)->flags & FEATURE_PER_NS))
 		return 0;
 	cmd->ns = ctrl_ns(ctrl, le32_get(cmd->sqe.nsid));
 	if (!cmd->ns)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid), NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
+				 NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------------- get */
+/* ----------------------------------------------------------------------------------------- get */
 
 static const struct feature *feature_of(const struct cmd *cmd)
 {
@@ -421,8 +451,8 @@ uint16_t get_features_parse(struct cmd *cmd)
 		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10) + 1,
 				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (select == NVME_FEAT_SEL_CAPABILITIES || !feature->data_len) {
-		if (feature->fid == NVME_FEAT_TEMP_THRESHOLD && select != NVME_FEAT_SEL_CAPABILITIES &&
-		    !temp_is_valid(cdw11, false))
+		if (feature->fid == NVME_FEAT_TEMP_THRESHOLD &&
+		    select != NVME_FEAT_SEL_CAPABILITIES && !temp_is_valid(cdw11, false))
 			return cdw11_invalid(cmd);
 		return cmd_need(cmd, CMD_DATA_NONE, 0, get_value_execute);
 	}
@@ -432,7 +462,7 @@ uint16_t get_features_parse(struct cmd *cmd)
 	return cmd_need(cmd, CMD_DATA_TO_HOST, feature->data_len, feature->get_data);
 }
 
-/* --------------------------------------------------------------------------------------------- set */
+/* ----------------------------------------------------------------------------------------- set */
 
 static void set_value_execute(struct cmd *cmd)
 {

@@ -21,6 +21,7 @@ enum limits {
 	MAX_ANA_GROUPS = 16,
 	MAX_AER = 4,            /* outstanding Asynchronous Event Requests; AERL + 1 */
 	MAX_AEN_QUEUED = 16,    /* events waiting for a request */
+	MAX_ABORTS = 4,         /* Abort commands at a time; ACL + 1 */
 	MAX_ERROR_LOG = 64,     /* entries of the error information log; ELPE + 1 */
 	MAX_CHANGED_NS = 1024,  /* entries of the changed namespace list (Base 2.1, 5.1.12.1.5) */
 
@@ -32,9 +33,6 @@ enum limits {
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
 	MAX_DSM_RANGES = 256,
 	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
-	MAX_COPY_RANGE_BLOCKS = 32768, /* MSSRL: blocks in one source range */
-	MAX_COPY_BLOCKS = 131072,     /* MCL: blocks in all source ranges of a command */
-	MAX_FUSED_BLOCKS = 16,        /* ACWU + 1: blocks in a fused Compare and Write */
 	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
 
 	/* io_uring. */
@@ -61,7 +59,6 @@ enum limits {
 	CONTROL_COLLECT_BATCH = 64,      /* connections that a worker describes in one turn */
 };
 
-_Static_assert(MAX_FUSED_BLOCKS << MAX_BLOCK_SHIFT <= MAX_TRANSFER, "ACWU holds for every block size");
 _Static_assert(MAX_NSID <= MAX_CHANGED_NS, "the changed namespace list cannot overflow");
 _Static_assert(MAX_QUEUE_DEPTH <= 65536, "SQSIZE is 16 bits wide");
 _Static_assert(MAX_IO_QUEUES < 65536, "QID is 16 bits wide");
