@@ -340,6 +340,7 @@ static void listener_report(const struct listener *listener, struct json_object 
 	put_string(row, "transport", listener->config->transport);
 	put_string(row, "address", listener->config->address);
 	put_u64(row, "port", listener->config->port);
+	put_bool(row, "discovery_only", listener->config->discovery_only);
 	put_bool(row, "automatic", listener->automatic);
 	put_string(row, "state", listener_state_name(state));
 	put_string(row, "error",

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One question to the daemon's control socket. */
+#ifndef SLUICE_TOOLS_SLUICECTL_CLIENT_H
+#define SLUICE_TOOLS_SLUICECTL_CLIENT_H
+
+#include <stddef.h>
+
+enum {
+	CLIENT_REPLY_MAX = 32 << 20, /* bytes; the daemon sends at most half of that */
+	CLIENT_TIMEOUT_S = 15,       /* without a byte from the daemon */
+};
+
+/*
+ * Asks for @verb at @path. 0 and the daemon's line, without its newline, in *@reply for the caller to
+ * free; or negative errno and in @error a sentence that says what is wrong and what to do.
+ */
+int client_ask(const char *path, const char *verb, char **reply, char *error, size_t error_size);
+
+#endif

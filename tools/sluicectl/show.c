@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "show.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "table.h"
+
+/* ---------------------------------------------------------------------------------------- members */
+
+static struct json_object *member(const struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+
+	if (json_object_is_type(object, json_type_object))
+		json_object_object_get_ex(object, key, &value);
+	return value;
+}
+
+static uint64_t number(const struct json_object *object, const char *key)
+{
+	return json_object_get_uint64(member(object, key));
+}
+
+/* The text of a member that is one, or a number; "-" when it is missing or null. */
+static const char *text(const struct json_object *object, const char *key)
+{
+	const char *value = json_object_get_string(member(object, key));
+
+	return value ? value : "-";
+}
+
+static bool flag(const struct json_object *object, const char *key)
+{
+	return json_object_get_boolean(member(object, key));
+}
+
+static size_t rows_count(const struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+#define for_each_row(row, array)                                                             \
+	for (size_t row##_i = 0; row##_i < rows_count(array) &&                              \
+				 ((row) = json_object_array_get_idx(array, row##_i), true); \
+	     row##_i++)
+
+/* ------------------------------------------------------------------------------------------ cells */
+
+static void cell_text(struct table *table, const struct json_object *row, const char *key)
+{
+	table_cell(table, "%s", text(row, key));
+}
+
+static void cell_number(struct table *table, const struct json_object *row, const char *key)
+{
+	table_cell(table, "%" PRIu64, number(row, key));
+}
+
+static void cell_bytes(struct table *table, const struct json_object *row, const char *key)
+{
+	table_cell(table, "%s", bytes_text(number(row, key)).s);
+}
+
+static void cell_age(struct table *table, const struct json_object *row, const char *key)
+{
+	table_cell(table, "%s", duration_text(number(row, key)).s);
+}
+
+/* The strings or numbers of an array, with commas; @none when there are none. */
+static void cell_list(struct table *table, const struct json_object *array, const char *none)
+{
+	size_t len = 0, n = rows_count(array);
+	struct json_object *item;
+	char *list;
+	FILE *out = open_memstream(&list, &len);
+
+	if (!out || !n) {
+		table_cell(table, "%s", out ? none : "?");
+	} else {
+		for_each_row(item, array)
+			fprintf(out, "%s%s", item_i ? ", " : "", json_object_get_string(item));
+		fflush(out);
+		table_cell(table, "%s", list);
+	}
+	if (!out)
+		return;
+	fclose(out);
+	free(list);
+}
+
+static void cell_hosts(struct table *table, const struct json_object *row)
+{
+	if (flag(row, "any_host"))
+		table_cell(table, "any");
+	else
+		cell_list(table, member(row, "hosts"), "nobody");
+}
+
+/* What is behind the verb's own members: "key=value" for each. */
+static void cell_members(struct table *table, struct json_object *object)
+{
+	size_t len = 0;
+	char *list;
+	FILE *out = open_memstream(&list, &len);
+	const char *space = "";
+
+	if (!out) {
+		table_cell(table, "?");
+		return;
+	}
+	if (json_object_is_type(object, json_type_object)) {
+		json_object_object_foreach(object, key, value) {
+			if (!strcmp(key, "name"))
+				fprintf(out, "%s%s", space, json_object_get_string(value));
+			else
+				fprintf(out, "%s%s=%s", space, key,
+					json_object_is_type(value, json_type_boolean) ?
+						(json_object_get_boolean(value) ? "yes" : "no") :
+						(value ? json_object_get_string(value) : "-"));
+			space = " ";
+		}
+	}
+	fclose(out);
+	table_cell(table, "%s", *list ? list : "-");
+	free(list);
+}
+
+/* ----------------------------------------------------------------------------------------- status */
+
+static const struct json_object *pool_of(const struct json_object *reply, uint64_t worker)
+{
+	struct json_object *pool;
+
+	for_each_row(pool, member(member(reply, "memory"), "pools"))
+		if (number(pool, "worker") == worker)
+			return pool;
+	return NULL;
+}
+
+static void cells_loop(struct table *table, const struct json_object *row)
+{
+	cell_number(table, row, "turns");
+	cell_number(table, row, "enters");
+	cell_number(table, row, "waits");
+	cell_number(table, row, "spins");
+}
+
+static void show_status(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = {
+		"WORKER",     ">CPU",	">CONNECTIONS", ">POOL",   ">FREE",  ">LEAST FREE",
+		">SHORTAGES", ">TURNS", ">CALLS",	">BLOCKS", ">SPINS", NULL,
+	};
+	const struct json_object *counts = member(reply, "counts");
+	struct json_object *row;
+	struct table table;
+
+	fprintf(out, "sluiced %s, process %" PRIu64 ": %s for %s\n", text(reply, "release"),
+		number(reply, "pid"), text(reply, "state"), duration_text(number(reply, "uptime_ms")).s);
+	fprintf(out, "%" PRIu64 " of %" PRIu64 " listeners open, %" PRIu64 " subsystems, %" PRIu64
+		" namespaces, %" PRIu64 " controllers, %" PRIu64 " connections\n",
+		number(counts, "listeners_open"), number(counts, "listeners"),
+		number(counts, "subsystems"), number(counts, "namespaces"),
+		number(counts, "controllers"), number(counts, "connections"));
+	fprintf(out, "at most %s of memory announced\n\n",
+		bytes_text(number(member(reply, "memory"), "announced_bytes")).s);
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "workers")) {
+		const struct json_object *pool = pool_of(reply, number(row, "worker"));
+
+		cell_text(&table, row, "worker");
+		cell_text(&table, row, "cpu");
+		cell_number(&table, row, "connections");
+		cell_bytes(&table, pool, "size_bytes");
+		cell_bytes(&table, pool, "free_bytes");
+		cell_bytes(&table, pool, "low_water_bytes");
+		cell_number(&table, row, "memory_waits");
+		cells_loop(&table, row);
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+/* ------------------------------------------------------------------------- subsystems, namespaces */
+
+static void show_subsystems(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = { "SUBSYSTEM",   "SERIAL", "NAMESPACES",
+						"CONTROLLERS", "HOSTS",	 NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "subsystems")) {
+		cell_text(&table, row, "nqn");
+		cell_text(&table, row, "serial");
+		cell_list(&table, member(row, "namespaces"), "-");
+		cell_list(&table, member(row, "controllers"), "-");
+		cell_hosts(&table, row);
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+static void show_namespaces(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = { "SUBSYSTEM", ">NSID", ">SIZE", ">BLOCK", "STATE", "BACKEND",
+						"PATH",	     "UUID",  "HOSTS", "DETAIL", NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "namespaces")) {
+		cell_text(&table, row, "nqn");
+		cell_number(&table, row, "nsid");
+		cell_bytes(&table, row, "size_bytes");
+		cell_bytes(&table, row, "block_bytes");
+		table_cell(&table, "%s%s", text(row, "state"), flag(row, "read_only") ? ", read-only" : "");
+		cell_text(&table, row, "backend");
+		cell_text(&table, row, "path");
+		cell_text(&table, row, "uuid");
+		cell_hosts(&table, row);
+		cell_text(&table, row, "detail");
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+/* ----------------------------------------------------------------------- controllers, connections */
+
+static void show_controllers(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = { ">ID",	    "STATE",   ">QUEUES", ">KEEP ALIVE", ">ERRORS",
+						">AGE",	    "HOST",    "HOST ID", "SUBSYSTEM",	 "LISTENER",
+						NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "controllers")) {
+		cell_number(&table, row, "cntlid");
+		cell_text(&table, row, "state");
+		table_cell(&table, "%zu", rows_count(member(row, "queues")));
+		if (number(row, "kato_ms"))
+			table_cell(&table, "%" PRIu64 " ms", number(row, "kato_ms"));
+		else
+			table_cell(&table, "off");
+		cell_number(&table, row, "error_count");
+		cell_age(&table, row, "age_ms");
+		cell_text(&table, row, "host_nqn");
+		cell_text(&table, row, "host_id");
+		cell_text(&table, row, "nqn");
+		cell_text(&table, row, "listener");
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+static void show_connections(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = {
+		"PEER",	   ">WORKER", ">ID",   ">QUEUE",   ">DEPTH", "STATE",	"LISTENER",  ">COMMANDS",
+		">ERRORS", ">READ",   ">WRITTEN", ">STAGED", ">AGE",   "SUBSYSTEM", "TRANSPORT", NULL,
+	};
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "connections")) {
+		cell_text(&table, row, "peer");
+		cell_number(&table, row, "worker");
+		cell_text(&table, row, "cntlid");
+		cell_text(&table, row, "qid");
+		cell_number(&table, row, "depth");
+		cell_text(&table, row, "state");
+		cell_text(&table, row, "listener");
+		cell_number(&table, row, "commands");
+		cell_number(&table, row, "errors");
+		cell_bytes(&table, row, "read_bytes");
+		cell_bytes(&table, row, "written_bytes");
+		cell_bytes(&table, row, "staged_bytes");
+		cell_age(&table, row, "age_ms");
+		cell_text(&table, row, "nqn");
+		cell_members(&table, member(row, "transport"));
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+/* --------------------------------------------------------------------------------------- datapath */
+
+static void show_listener_paths(const struct json_object *rows, FILE *out)
+{
+	static const char *const headings[] = { "LISTENER", "ADDRESS", "STATE",		"PATH",
+						"RUNG",	    "WHY NO BETTER ONE", NULL };
+	static const char *const ways[] = { "receive", "transmit" };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, rows) {
+		for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+			const struct json_object *rung = member(row, ways[i]);
+
+			table_cell(&table, "%s%s", text(row, "name"),
+				   flag(row, "discovery_only") ? " (discovery)" : "");
+			table_cell(&table, "%s %s port %" PRIu64, text(row, "transport"),
+				   text(row, "address"), number(row, "port"));
+			table_cell(&table, "%s%s%s", text(row, "state"), member(row, "error") ? ": " : "",
+				   member(row, "error") ? text(row, "error") : "");
+			table_cell(&table, "%s", ways[i]);
+			cell_text(&table, rung, "rung");
+			cell_text(&table, rung, "why_not_better");
+		}
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+static void show_storage_paths(const struct json_object *rows, FILE *out)
+{
+	static const char *const headings[] = { "SUBSYSTEM", ">NSID", "BACKEND",	   "PATH",
+						"RUNG",	     "WHY NO BETTER ONE", NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, rows) {
+		cell_text(&table, row, "nqn");
+		cell_number(&table, row, "nsid");
+		cell_text(&table, row, "backend");
+		cell_text(&table, row, "path");
+		cell_text(&table, member(row, "storage"), "rung");
+		cell_text(&table, member(row, "storage"), "why_not_better");
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+static void show_areas(const struct json_object *rows, FILE *out)
+{
+	static const char *const headings[] = { "WORKER",     "PROVIDER", ">SIZE", "FACES",
+						"REGISTERED", "WHY NO MORE", NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, rows) {
+		cell_text(&table, row, "worker");
+		cell_text(&table, row, "provider");
+		cell_bytes(&table, row, "size_bytes");
+		cell_list(&table, member(row, "faces"), "-");
+		table_cell(&table, "%s", flag(row, "fixed_registered") ? "fixed buffer" : "-");
+		cell_text(&table, row, "why_not");
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+static void show_datapath(const struct json_object *reply, FILE *out)
+{
+	show_listener_paths(member(reply, "listeners"), out);
+	fputc('\n', out);
+	show_storage_paths(member(reply, "namespaces"), out);
+	fputc('\n', out);
+	show_areas(member(reply, "areas"), out);
+}
+
+/* ------------------------------------------------------------------------------------------ stats */
+
+static void cells_stats(struct table *table, const struct json_object *row)
+{
+	uint64_t ios = number(row, "reads") + number(row, "writes") + number(row, "flushes") +
+		       number(row, "deallocates") + number(row, "other");
+
+	cell_number(table, row, "reads");
+	cell_number(table, row, "writes");
+	cell_bytes(table, row, "read_bytes");
+	cell_bytes(table, row, "written_bytes");
+	cell_number(table, row, "flushes");
+	cell_number(table, row, "deallocates");
+	cell_number(table, row, "other");
+	cell_number(table, row, "errors");
+	cell_number(table, row, "media_errors");
+	table_cell(table, "%" PRIu64 " us", ios ? number(row, "busy_us") / ios : 0);
+}
+
+#define STATS_HEADINGS                                                                       \
+	">READS", ">WRITES", ">READ", ">WRITTEN", ">FLUSHES", ">DEALLOCATES", ">OTHER", ">ERRORS", \
+		">OF MEDIUM", ">MEAN TIME"
+
+static void show_stats(const struct json_object *reply, FILE *out)
+{
+	static const char *const ns_headings[] = { "SUBSYSTEM", ">NSID", STATS_HEADINGS, NULL };
+	static const char *const worker_headings[] = { "WORKER", STATS_HEADINGS, ">TURNS", ">CALLS",
+						       ">BLOCKS", ">SPINS", NULL };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, ns_headings);
+	for_each_row(row, member(reply, "namespaces")) {
+		cell_text(&table, row, "nqn");
+		cell_number(&table, row, "nsid");
+		cells_stats(&table, row);
+	}
+	table_print(&table, out);
+	table_fini(&table);
+	fputc('\n', out);
+	table_init(&table, worker_headings);
+	for_each_row(row, member(reply, "workers")) {
+		cell_text(&table, row, "worker");
+		cells_stats(&table, row);
+		cells_loop(&table, row);
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
+/* ------------------------------------------------------------------------------------------ verbs */
+
+const struct show shows[] = {
+	{ "status", "what runs, since when, its workers and memory", show_status },
+	{ "subsystems", "subsystems: namespaces, controllers, hosts that may attach", show_subsystems },
+	{ "namespaces", "namespaces: size, identity, where they are stored", show_namespaces },
+	{ "controllers", "controllers: which host is attached to what", show_controllers },
+	{ "connections", "connections: one for each queue of a controller", show_connections },
+	{ "datapath", "how data moves, and why not in a better way", show_datapath },
+	{ "stats", "what each namespace and each worker has done", show_stats },
+	{ NULL, NULL, NULL },
+};
+
+const struct show *show_find(const char *verb)
+{
+	for (const struct show *show = shows; show->verb; show++)
+		if (!strcmp(verb, show->verb))
+			return show;
+	return NULL;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "table.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void table_init(struct table *table, const char *const *headings)
+{
+	*table = (struct table){ .headings = headings };
+	while (headings[table->n_columns])
+		table->n_columns++;
+	assert(table->n_columns <= TABLE_COLUMNS);
+}
+
+void table_fini(struct table *table)
+{
+	while (table->n_cells)
+		free(table->cells[--table->n_cells]);
+	free(table->cells);
+}
+
+static void out_of_memory(void)
+{
+	fprintf(stderr, "sluicectl: out of memory\n");
+	exit(EXIT_FAILURE);
+}
+
+/* Makes @text safe for a terminal: no control character of ASCII, and none of C1 in UTF-8. */
+static void text_clean(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		if (*p < 0x20 || *p == 0x7f)
+			*p = '?';
+		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			p[0] = p[1] = '?';
+	}
+}
+
+void table_cell(struct table *table, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	if (table->n_cells == table->max_cells) {
+		table->max_cells = table->max_cells ? 2 * table->max_cells : 64;
+		table->cells = reallocarray(table->cells, table->max_cells, sizeof(char *));
+		if (!table->cells)
+			out_of_memory();
+	}
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		out_of_memory();
+	text_clean(text);
+	table->cells[table->n_cells++] = text;
+}
+
+void text_print(const char *text, FILE *out)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		out_of_memory();
+	text_clean(copy);
+	fputs(copy, out);
+	free(copy);
+}
+
+/* Characters that @text takes on a terminal; wide ones are not known here. */
+static int text_width(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static void cell_print(const char *text, int width, bool right, bool last, FILE *out)
+{
+	int padding = width - text_width(text);
+
+	if (right)
+		fprintf(out, "%*s%s", padding, "", text);
+	else
+		fprintf(out, "%s%*s", text, last ? 0 : padding, "");
+	fputs(last ? "\n" : "  ", out);
+}
+
+void table_print(const struct table *table, FILE *out)
+{
+	unsigned n = table->n_columns;
+	int widths[TABLE_COLUMNS];
+	bool right[TABLE_COLUMNS];
+
+	assert(table->n_cells % n == 0);
+	for (unsigned c = 0; c < n; c++) {
+		right[c] = table->headings[c][0] == '>';
+		widths[c] = text_width(table->headings[c] + right[c]);
+	}
+	for (size_t i = 0; i < table->n_cells; i++)
+		widths[i % n] = MAX(widths[i % n], text_width(table->cells[i]));
+	for (unsigned c = 0; c < n; c++)
+		cell_print(table->headings[c] + right[c], widths[c], right[c], c == n - 1, out);
+	for (size_t i = 0; i < table->n_cells; i++)
+		cell_print(table->cells[i], widths[i % n], right[i % n], i % n == n - 1, out);
+}
+
+struct duration_text duration_text(uint64_t ms)
+{
+	static const struct {
+		uint64_t ms;
+		const char *name;
+	} units[] = { { 86400000, "d" }, { 3600000, "h" }, { 60000, "m" }, { 1000, "s" } };
+	struct duration_text text;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
+		if (ms < units[i].ms)
+			continue;
+		if (i + 1 < ARRAY_SIZE(units))
+			snprintf(text.s, sizeof(text.s), "%llu%s %llu%s",
+				 (unsigned long long)(ms / units[i].ms), units[i].name,
+				 (unsigned long long)(ms % units[i].ms / units[i + 1].ms), units[i + 1].name);
+		else
+			snprintf(text.s, sizeof(text.s), "%llu%s", (unsigned long long)(ms / units[i].ms),
+				 units[i].name);
+		return text;
+	}
+	snprintf(text.s, sizeof(text.s), "%llu ms", (unsigned long long)ms);
+	return text;
+}
