@@ -39,7 +39,7 @@ static int ns_open(const struct config_namespace *config)
 {
 	struct subsys *subsys = subsys_of(config);
 	struct ns *ns = calloc(1, sizeof(*ns));
-	char err[512] = "";
+	char err[BACKEND_ERROR_MAX] = "";
 	int rc;
 
 	if (ns)
@@ -52,8 +52,7 @@ static int ns_open(const struct config_namespace *config)
 	memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
 	rc = backend_open(config, &ns->backend, err, sizeof(err));
 	if (rc) {
-		log_error("%s:%d: namespace %s/%u: %s", config->where.file, config->where.line,
-			  config->subsystem, config->nsid, err);
+		log_error("%s", err);
 		free(ns->stats);
 		free(ns);
 		return rc;

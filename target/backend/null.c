@@ -46,6 +46,7 @@ static int null_open(const struct config_namespace *config, struct backend **out
 	/* Every host reads from it: whoever wrote there would answer them all wrong. */
 	mprotect(null->zeroes.base, null->zeroes.size, PROT_READ);
 	null->backend.ops = &backend_null;
+	null->backend.memory_bytes = spec.size;
 	null->backend.limits = (struct backend_limits){
 		.size = size,
 		.block_shift = (uint8_t)shift,

@@ -53,6 +53,7 @@ static int ram_open(const struct config_namespace *config, struct backend **out,
 		return rc;
 	}
 	ram->backend.ops = &backend_ram;
+	ram->backend.memory_bytes = spec.size;
 	ram->backend.limits = (struct backend_limits){
 		.size = size,
 		.block_shift = (uint8_t)shift,

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The composition root: reads the configuration, acquires what needs privileges, drops them, runs the
+ * workers, opens the listeners last, waits for signals and the control socket, and takes everything
+ * down in reverse.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "target/control.h"
+#include "target/listener.h"
+#include "target/privilege.h"
+#include "target/subsys.h"
+#include "target/worker.h"
+#include "transport/transport.h"
+
+enum { EXIT_CONFIG = 78 /* EX_CONFIG of sysexits.h: systemd shows it by name */ };
+
+enum { STOP_POLL_MS = 10 };
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+		"usage: sluiced --config FILE [--check | --dump]\n"
+		"       sluiced --settings | --version | --help\n"
+		"\n"
+		"  --config FILE  the configuration; FILE.d/*.conf is read after it\n"
+		"  --check        say whether the configuration is right, and stop\n"
+		"  --dump         print the configuration with all defaults, and stop\n"
+		"  --settings     print every setting with its default and meaning, and stop\n"
+		"  --version      print the version, and stop\n"
+		"  --help         print this, and stop\n");
+}
+
+static void print_fault(void *arg, const char *message)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", message);
+}
+
+/* ------------------------------------------------------------------------------------- command line */
+
+struct options {
+	const char *config;
+	bool check, dump;
+};
+
+/* Returns an exit status, or -1 to go on. */
+static int options_parse(int argc, char **argv, struct options *options)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
+		{ "dump", no_argument, NULL, 'd' },	    { "settings", no_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			options->config = optarg;
+			break;
+		case 'k':
+			options->check = true;
+			break;
+		case 'd':
+			options->dump = true;
+			break;
+		case 's':
+			config_help(stdout);
+			return EXIT_SUCCESS;
+		case 'v':
+			printf("sluiced %s\n", SLUICE_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return 64; /* EX_USAGE */
+		}
+	}
+	if (optind < argc || !options->config) {
+		if (optind < argc)
+			fprintf(stderr, "sluiced: unexpected argument \"%s\"\n", argv[optind]);
+		usage(stderr);
+		return 64;
+	}
+	return -1;
+}
+
+/* ------------------------------------------------------------------------------------------ memory */
+
+/* The most memory that the configuration lets the daemon take, beside what namespaces in RAM hold. */
+static uint64_t announce_memory(const struct config *config)
+{
+	uint64_t areas = n_workers * config->memory.per_worker, fixed = 0, connections = 0;
+	unsigned depth = MIN_ADMIN_DEPTH;
+
+	for (unsigned i = 0; i < config->n_subsystems; i++)
+		depth = MAX(depth, config->subsystems[i].max_queue_depth);
+	for (unsigned t = 0; transports[t]; t++) {
+		uint64_t each = transports[t]->connection_bytes(depth);
+
+		fixed += n_workers * transports[t]->worker_bytes();
+		connections = MAX(connections, each * config->daemon.max_connections);
+	}
+	for (unsigned w = 0; w < n_workers; w++)
+		fixed += (uint64_t)LOOP_SQ_ENTRIES * sizeof(struct io_uring_sqe) +
+			 (uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe);
+	for (unsigned i = 0; i < n_namespaces; i++)
+		fixed += namespaces[i]->backend->memory_bytes;
+	log_info("memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
+		 "%llu MiB else; no huge pages needed",
+		 (unsigned long long)((areas + fixed + connections) >> 20), n_workers,
+		 (unsigned long long)(config->memory.per_worker >> 20),
+		 (unsigned long long)(connections >> 20), config->daemon.max_connections,
+		 (unsigned long long)(fixed >> 20));
+	return areas + fixed + connections;
+}
+
+/* ----------------------------------------------------------------------------------------- workers */
+
+static unsigned worker_count(const struct config *config, const cpu_set_t *cpus)
+{
+	unsigned n = config->daemon.workers ? config->daemon.workers : (unsigned)CPU_COUNT(cpus);
+
+	return MIN(n, (unsigned)MAX_WORKERS);
+}
+
+/* The CPU of worker @index: the usable ones in turn; none when there are fewer CPUs than workers. */
+static int worker_cpu(unsigned index, const cpu_set_t *cpus)
+{
+	if (n_workers > (unsigned)CPU_COUNT(cpus))
+		return -1;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, cpus) && index-- == 0)
+			return cpu;
+	return -1;
+}
+
+static int workers_init(const struct config *config)
+{
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus)) {
+		CPU_ZERO(&cpus);
+		CPU_SET(0, &cpus);
+	}
+	n_workers = worker_count(config, &cpus);
+	worker_set_max_connections(config->daemon.max_connections);
+	workers = calloc(n_workers, sizeof(*workers));
+	if (!workers) {
+		n_workers = 0;
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < n_workers; i++) {
+		struct worker_options options = {
+			.index = i,
+			.cpu = worker_cpu(i, &cpus),
+			.spin_us = config->daemon.spin_us,
+			.memory_provider = config->memory.provider,
+			.memory_bytes = config->memory.per_worker,
+		};
+		int rc = worker_init(&workers[i], &options);
+
+		if (rc) {
+			while (i--)
+				worker_fini(&workers[i]);
+			n_workers = 0;
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static void workers_fini(void)
+{
+	for (unsigned i = 0; i < n_workers; i++)
+		worker_fini(&workers[i]);
+	free(workers);
+	workers = NULL;
+}
+
+static int workers_attach(void)
+{
+	for (unsigned i = 0; i < n_workers; i++) {
+		int rc = subsys_attach_all(&workers[i]);
+
+		if (rc) {
+			while (i--)
+				subsys_detach_all(&workers[i]);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------------- stopping */
+
+/* A message to each worker; two rounds of them are ever sent: to drain, and to kill. */
+struct order {
+	struct msg msg;
+	struct worker *worker;
+};
+
+static void order_drain(struct msg *msg)
+{
+	struct order *order = container_of(msg, struct order, msg);
+
+	for (unsigned t = 0; transports[t]; t++)
+		transports[t]->drain(order->worker);
+}
+
+static void order_kill(struct msg *msg)
+{
+	struct order *order = container_of(msg, struct order, msg);
+
+	for (unsigned t = 0; transports[t]; t++)
+		transports[t]->kill(order->worker);
+}
+
+static void workers_order(struct order orders[MAX_WORKERS], void (*deliver)(struct msg *msg))
+{
+	for (unsigned i = 0; i < n_workers; i++) {
+		orders[i] = (struct order){ { .deliver = deliver }, &workers[i] };
+		loop_post(&workers[i].loop, &orders[i].msg);
+	}
+}
+
+/* Waits until no connection is left, or @ms have passed. */
+static bool connections_gone(unsigned ms)
+{
+	for (unsigned waited = 0;; waited += STOP_POLL_MS) {
+		unsigned n = 0;
+
+		for (unsigned i = 0; i < n_workers; i++)
+			n += __atomic_load_n(&workers[i].connections, __ATOMIC_ACQUIRE);
+		if (!n || waited >= ms)
+			return !n;
+		poll(NULL, 0, STOP_POLL_MS);
+	}
+}
+
+static void stop(const struct config *config)
+{
+	static struct order drain[MAX_WORKERS], kill[MAX_WORKERS];
+
+	daemon_info.state = DAEMON_STOPPING;
+	sd_notify(0, "STOPPING=1\nSTATUS=Answering what hosts have asked");
+	log_info("stopping: answering what was begun");
+	listener_stop_all();
+	workers_order(drain, order_drain);
+	if (!connections_gone(config->daemon.drain_ms)) {
+		log_warning("stopping: some commands took longer than [daemon] drain = %u ms; closing their "
+			    "connections",
+			    config->daemon.drain_ms);
+		workers_order(kill, order_kill);
+		if (!connections_gone(config->daemon.drain_ms))
+			log_warning("stopping: a backend does not answer; its commands are given up");
+	}
+	control_close();
+	for (unsigned i = 0; i < n_workers; i++)
+		worker_stop(&workers[i]);
+}
+
+/* ----------------------------------------------------------------------------------------- serving */
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by the workers */
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Says "ready" once every listener has been tried; those whose address is missing go on trying. */
+static void announce_ready(void)
+{
+	unsigned open = 0, waiting = 0;
+
+	for (;;) {
+		open = waiting = 0;
+		for (unsigned i = 0; i < n_listeners; i++) {
+			enum listener_state state = __atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE);
+
+			open += state == LISTENER_OPEN;
+			waiting += state == LISTENER_WAITING;
+		}
+		if (open + waiting == n_listeners)
+			break;
+		poll(NULL, 0, 1);
+	}
+	daemon_info.state = DAEMON_SERVING;
+	sd_notifyf(0, "READY=1\nSTATUS=Serving %u namespaces on %u listeners, %u waiting for their address",
+		   n_namespaces, open, waiting);
+	log_info("ready");
+}
+
+static void serve(int signal_fd)
+{
+	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
+				 { .fd = control_fd(), .events = POLLIN } };
+
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents)
+			control_handle();
+		if (fds[0].revents) {
+			struct signalfd_siginfo info;
+
+			if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
+				log_info("got signal %u", info.ssi_signo);
+				return;
+			}
+		}
+	}
+}
+
+/* Everything that privileges are for is open; the rest runs without. */
+static int run(const struct config *config, int signal_fd)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < n_workers && !rc; i++)
+		rc = worker_start(&workers[i]);
+	if (!rc) {
+		listener_start_all();
+		announce_ready();
+		serve(signal_fd);
+	}
+	stop(config);
+	return rc;
+}
+
+/* Acquires in order, gives back in reverse. Every failure has been logged where it was found. */
+static int daemon_main(const struct config *config)
+{
+	struct privilege_ids ids;
+	int signal_fd = signals_open(), rc;
+
+	daemon_info.start_ns = clock_now_ns();
+	daemon_info.config = config;
+	rc = privilege_find(&config->daemon, &ids);
+	if (rc)
+		return rc;
+	rc = workers_init(config);
+	if (rc)
+		return rc;
+	rc = subsys_open_all(config);
+	if (rc)
+		goto out_workers;
+	rc = workers_attach();
+	if (rc)
+		goto out_subsys;
+	rc = listener_init_all(config);
+	if (rc)
+		goto out_listeners;
+	daemon_info.announced_bytes = announce_memory(config);
+	rc = control_open(config->daemon.control_socket, ids.uid, ids.gid);
+	if (rc)
+		goto out_listeners;
+	rc = privilege_drop(&ids, config);
+	if (!rc)
+		rc = run(config, signal_fd);
+	control_close();
+out_listeners:
+	listener_fini_all();
+	for (unsigned i = 0; i < n_workers; i++)
+		subsys_detach_all(&workers[i]);
+out_subsys:
+	/* Rings go before backends: they may hold requests that were given up. */
+	workers_fini();
+	subsys_close_all();
+	close(signal_fd);
+	return rc;
+out_workers:
+	workers_fini();
+	close(signal_fd);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { 0 };
+	struct config config;
+	int rc = options_parse(argc, argv, &options);
+
+	if (rc >= 0)
+		return rc;
+	transport_register_all(transport_registry);
+	if (config_load(&config, options.config, print_fault, NULL))
+		return EXIT_CONFIG;
+	rc = EXIT_SUCCESS;
+	if (options.dump) {
+		config_dump(&config, stdout);
+	} else if (options.check) {
+		printf("%s is right: %u subsystems, %u namespaces, %u listeners\n", options.config,
+		       config.n_subsystems, config.n_namespaces, config.n_listeners);
+	} else {
+		log_init(config.daemon.log_level);
+		log_info("sluiced %s", SLUICE_VERSION);
+		rc = daemon_main(&config) ? EXIT_FAILURE : EXIT_SUCCESS;
+		log_info(rc ? "could not serve" : "stopped");
+	}
+	config_free(&config);
+	return rc;
+}
