@@ -53,6 +53,7 @@ int fault_open(const struct backend_ops *inner, const struct config_namespace *c
 	}
 	fault->backend.ops = &backend_fault;
 	fault->backend.limits = fault->inner->limits;
+	fault->backend.memory_bytes = fault->inner->memory_bytes;
 	fault->backend.identity = fault->inner->identity;
 	memcpy(fault->backend.path, fault->inner->path, sizeof(fault->backend.path));
 	snprintf(fault->backend.detail, sizeof(fault->backend.detail), "fails by %u rule%s%s%.80s",
