@@ -24,6 +24,9 @@ host2_nqn=nqn.2014-08.org.nvmexpress:uuid:5105ce00-0000-4000-8000-000000000002
 host2_id=5105ce00-0000-4000-8000-000000000002
 run=/run/case
 mnt=/run/case-mount
+# What a command says that goes past the end of a namespace. The kernel's target leaves it to the disk.
+past_end="LBA Out of Range"
+[ "$TARGET" = sluice ] || past_end="LBA Out of Range|Internal Error"
 ctrl="" device=""
 
 # ---------------------------------------------------------------- words
@@ -345,6 +348,15 @@ attach_default() {
 	target_start_default
 	host_connect "$nqn" "$@"
 	namespace_wait "$nqn" 1
+}
+
+# The size of a log page in bytes. The kernel's target answers some only when asked for all of it.
+log_size() {
+	case $1 in
+	0 | 18) echo 1024 ;;
+	4 | 5) echo 4096 ;;
+	*) echo 512 ;;
+	esac
 }
 
 # ---------------------------------------------------------------- I/O
