@@ -9,7 +9,7 @@
 #include "loop_thread.h"
 #include "target/backend/backend.h"
 
-enum { RIG_INDEX = 7, RIG_MEMORY = 16 << 20, RIG_SPANS = 16 };
+enum { RIG_INDEX = 7, RIG_MEMORY = 8 << 20, RIG_SPANS = 16 };
 
 struct rig {
 	struct config_namespace config;

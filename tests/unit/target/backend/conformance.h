@@ -371,7 +371,7 @@ static void crowd_init(struct crowd *crowd, struct fixture *f, struct loop_threa
 		lane->len = random_blocks(f, slot);
 		lane->span = (struct span){ area, (uint64_t)i * slot, lane->len };
 		lane->data = (struct spanv){ &lane->span, 1, 1, lane->len };
-		lane->rounds = 40;
+		lane->rounds = 16;
 		lane->tag = (uint8_t)i;
 	}
 }
