@@ -52,11 +52,17 @@ static void request_from_object(struct control_request *request, struct json_obj
 
 static void request_parse(struct control_request *request, const char *line, size_t len)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(REQUEST_DEPTH);
+	struct json_tokener *tokener;
 	struct json_object *object;
 	enum json_tokener_error error;
 
 	*request = (struct control_request){ 0 };
+	/* The parser takes a NUL for the end, whatever stands behind it. */
+	if (memchr(line, '\0', len)) {
+		refuse(request, "not JSON: it has a NUL byte");
+		return;
+	}
+	tokener = json_tokener_new_ex(REQUEST_DEPTH);
 	if (!tokener) {
 		refuse(request, "out of memory");
 		return;
@@ -83,9 +89,10 @@ int control_request_take(struct control_input *input, struct control_request *re
 
 	if (!end)
 		return input->len < sizeof(input->bytes) ? 0 : -EMSGSIZE;
-	len = (size_t)(end - input->bytes);
+	/* With its newline, which ends the literals and numbers of JSON. */
+	len = (size_t)(end - input->bytes) + 1;
 	request_parse(request, input->bytes, len);
-	input->len -= len + 1;
+	input->len -= len;
 	memmove(input->bytes, end + 1, input->len);
 	return 1;
 }
