@@ -117,6 +117,7 @@ void worker_fini(struct worker *worker)
 	transports_fini(worker, n);
 	/* The ring goes first: while it lives, the kernel may still hold pages of the area. */
 	loop_fini(&worker->loop);
+	worker->area.fixed_index = AREA_NOT_FIXED; /* its table is gone with the ring */
 	pool_fini(&worker->pool);
 	area_destroy(&worker->area);
 }
