@@ -75,25 +75,65 @@ static bool cmd_map(struct cmd *cmd)
 	if (sqe->opcode != NVME_IO_READ && sqe->opcode != NVME_IO_WRITE)
 		return false;
 	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
-	if (ns->backend->ops->map(ns->backend, slba << ns->block_shift, cmd->data_len,
-				  sqe->opcode == NVME_IO_WRITE, &cmd->span0))
+	if (!io_may_map(cmd))
 		return false;
+	if (ns->backend->ops->map(ns->backend, slba << ns->block_shift, cmd->data_len,
+				  sqe->opcode == NVME_IO_WRITE, &cmd->span0)) {
+		io_unmap(cmd);
+		return false;
+	}
 	cmd->memory = CMD_MEMORY_MAPPED;
 	return true;
 }
 
-static int cmd_get_memory(struct cmd *cmd)
+/* The second half of a fused pair, whose memory the first half gets. */
+static bool cmd_is_fused_second(const struct cmd *cmd)
 {
-	if (!cmd_map(cmd)) {
-		int rc = pool_get(&cmd->queue->worker->pool, cmd->data_len, &cmd->span0);
+	return cmd->fused && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_SECOND;
+}
 
+static int cmd_get_buffers(struct cmd *cmd)
+{
+	struct pool *pool = &cmd->queue->worker->pool;
+	int rc;
+
+	if (cmd_is_fused_second(cmd))
+		return io_fused_memory(cmd);
+	if (cmd->direction != CMD_DATA_NONE && !cmd_map(cmd)) {
+		rc = pool_get(pool, cmd->data_len, &cmd->span0);
 		if (rc)
 			return rc;
 		cmd->memory = CMD_MEMORY_POOL;
 	}
-	spanv_init(&cmd->data, &cmd->span0, 1);
-	cmd->data.n = 1;
-	cmd->data.len = cmd->data_len;
+	if (cmd->scratch_len) {
+		rc = pool_get(pool, cmd->scratch_len, &cmd->scratch);
+		if (rc) {
+			cmd->scratch.area = NULL;
+			if (cmd->memory == CMD_MEMORY_POOL)
+				pool_put(pool, &cmd->span0);
+			cmd->memory = CMD_MEMORY_NONE;
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* All that the command needs or nothing: what waits for memory must not hold any. */
+static int cmd_get_memory(struct cmd *cmd)
+{
+	int rc = cmd_get_buffers(cmd);
+
+	if (rc)
+		return rc;
+	if (cmd->direction != CMD_DATA_NONE) {
+		cmd->data.n = 1;
+		cmd->data.len = cmd->data_len;
+	}
+	if (cmd->scratch.area) {
+		spanv_init(&cmd->scratch_v, &cmd->scratch, 1);
+		cmd->scratch_v.n = 1;
+		cmd->scratch_v.len = cmd->scratch.len;
+	}
 	return 0;
 }
 
@@ -114,24 +154,17 @@ static void cmd_wait_memory(struct cmd *cmd)
 {
 	struct worker *worker = cmd->queue->worker;
 
-	list_add_tail(&worker->memory_waiters, &cmd->wait_link);
+	/* Next after its first half, or it would wait for those who wait for what that one holds. */
+	if (cmd_is_fused_second(cmd))
+		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
+	else
+		list_add_tail(&worker->memory_waiters, &cmd->wait_link);
 	worker->stats.memory_waits++;
 }
 
-int cmd_get_scratch(struct cmd *cmd, uint32_t len)
+void cmd_need_scratch(struct cmd *cmd, uint32_t len)
 {
-	assert(cmd->state == CMD_EXECUTING && len);
-	if (!cmd->scratch.area && pool_get(&cmd->queue->worker->pool, len, &cmd->scratch)) {
-		cmd->scratch.area = NULL;
-		cmd->wants_scratch = true;
-		cmd->scratch_len = len;
-		cmd_wait_memory(cmd);
-		return -EAGAIN;
-	}
-	spanv_init(&cmd->scratch_v, &cmd->scratch, 1);
-	cmd->scratch_v.n = 1;
-	cmd->scratch_v.len = cmd->scratch.len;
-	return 0;
+	cmd->scratch_len = len;
 }
 
 /* ------------------------------------------------------------------------------------------ the way */
@@ -158,21 +191,17 @@ void cmd_serve_waiters(struct worker *worker)
 	while (!list_empty(&worker->memory_waiters)) {
 		struct cmd *cmd = list_first(&worker->memory_waiters, struct cmd, wait_link);
 
-		if (cmd->wants_scratch) {
-			if (pool_get(&worker->pool, cmd->scratch_len, &cmd->scratch)) {
-				cmd->scratch.area = NULL;
-				return;
-			}
-			list_del(&cmd->wait_link);
-			cmd->wants_scratch = false;
-			cmd->execute(cmd);
-		} else {
-			if (cmd_get_memory(cmd))
-				return;
-			list_del(&cmd->wait_link);
-			cmd_proceed(cmd);
-		}
+		if (cmd_get_memory(cmd))
+			return;
+		list_del(&cmd->wait_link);
+		cmd_proceed(cmd);
 	}
+}
+
+/* May the command have memory before those that wait for some? */
+static bool cmd_may_overtake(const struct cmd *cmd)
+{
+	return list_empty(&cmd->queue->worker->memory_waiters) || cmd_is_fused_second(cmd);
 }
 
 static uint16_t cmd_parse(struct cmd *cmd)
@@ -209,10 +238,8 @@ void cmd_begin(struct cmd *cmd)
 	cmd->location = CMD_NO_LOCATION;
 	cmd->abort_requested = false;
 	cmd->fused = NULL;
-	cmd->progress = 0;
-	cmd->progress2 = 0;
-	cmd->pending = 0;
-	cmd->error = 0;
+	cmd->ended = NULL;
+	cmd->scratch_len = 0;
 	cmd->begin_ns = queue->worker->loop.now_ns;
 	cmd_set_state(cmd, CMD_PARSED);
 
@@ -225,8 +252,8 @@ void cmd_begin(struct cmd *cmd)
 		cmd_complete(cmd, status);
 		return;
 	}
-	if (cmd->direction != CMD_DATA_NONE &&
-	    (!list_empty(&queue->worker->memory_waiters) || cmd_get_memory(cmd))) {
+	if ((cmd->direction != CMD_DATA_NONE || cmd->scratch_len) &&
+	    (!cmd_may_overtake(cmd) || cmd_get_memory(cmd))) {
 		cmd_wait_memory(cmd);
 		return;
 	}
@@ -242,11 +269,22 @@ void cmd_fetched(struct cmd *cmd, uint16_t status)
 		cmd_execute(cmd);
 }
 
+/* Tells, once, whoever counts on the command. */
+static void cmd_ended(struct cmd *cmd, uint16_t status)
+{
+	void (*ended)(struct cmd *, uint16_t) = cmd->ended;
+
+	cmd->ended = NULL;
+	if (ended)
+		ended(cmd, status);
+}
+
 void cmd_complete(struct cmd *cmd, uint16_t status)
 {
 	struct queue *queue = cmd->queue;
 
 	assert(list_empty(&cmd->wait_link));
+	cmd_ended(cmd, status);
 	if (unlikely(status)) {
 		queue->stats.errors++;
 		cmd->direction = CMD_DATA_NONE; /* what the buffer holds stays here */
@@ -283,6 +321,7 @@ void cmd_release(struct cmd *cmd)
 	struct queue *queue = cmd->queue;
 
 	list_del(&cmd->wait_link);
+	cmd_ended(cmd, NVME_SC_ABORTED_SQ_DELETION);
 	cmd_put_memory(cmd);
 	queue_cmd_put(queue, cmd);
 }

@@ -56,8 +56,8 @@ struct cmd {
 	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
 	bool in_capsule;       /* set by the transport: the data is in the capsule */
 	bool abort_requested;
-	bool wants_scratch;    /* waits for scratch_len bytes, not for its data's memory */
-	uint32_t scratch_len;
+	bool wants_scratch;
+	uint32_t scratch_len;  /* bytes of scratch that the parser asked for */
 	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
 	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
 	struct spanv data;     /* data_len bytes of payload, once there is memory */
@@ -68,14 +68,26 @@ struct cmd {
 
 	/* Execution. */
 	struct backend_io io;
-	struct cmd *fused;     /* the other half */
-	struct span scratch;   /* second buffer of Compare, Verify, Copy */
+	uint64_t submit_ns;
+	/*
+	 * Set by a parser: called once, when the command is completed (with its status) or dropped. For
+	 * what it is part of beside its queue: counters, a fused pair, a fence. NULL: nothing.
+	 */
+	void (*ended)(struct cmd *cmd, uint16_t status);
+	struct span scratch;   /* second buffer: scratch_len bytes, had together with the data's */
 	struct spanv scratch_v;
+	uint64_t lba_begin;    /* blocks that an I/O command is about, of Copy the destination */
+	uint64_t lba_end;
+	bool modifying;        /* is at these blocks, or may be at any time (io_fence.h) */
+	bool in_flight;        /* the backend has `io` */
+	uint8_t step_state;    /* io_step.c's */
+	bool fused_ready;      /* this half has its data and waits for the other or runs with it */
+	uint16_t doom;         /* status that it will end with whatever it still does, or 0 */
+	uint16_t step_status;  /* of the last step's I/O */
+	struct cmd *fused;     /* the other half, once both are there */
+	bool (*step)(struct cmd *cmd);
 	uint64_t progress;     /* of commands that go in steps: bytes or ranges done */
-	uint64_t progress2;
-	unsigned pending;      /* backend I/Os not yet done */
-	int error;             /* first negative errno of them */
-	struct msg msg;        /* takes an admin command to another thread and back */
+	struct msg msg;        /* takes an admin command to another thread and back, lets steps pause */
 	struct worker *msg_worker; /* that msg is going to */
 };
 
@@ -120,11 +132,11 @@ const char *cmd_state_name(enum cmd_state state);
 uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (*execute)(struct cmd *));
 
 /*
- * Gets @len bytes of cmd->scratch (and scratch_v over it) from the worker's pool; cmd_release()
- * gives them back. 0, or -EAGAIN: then the command waits and cmd->execute is called again when there
- * is memory. Only while executing.
+ * Declares, from a parser and beside cmd_need(), that the command needs a second buffer of @len
+ * bytes, cmd->scratch with scratch_v over it. It comes together with the data's memory, so that no
+ * command waits for memory while it holds some; cmd_release() gives it back.
  */
-int cmd_get_scratch(struct cmd *cmd, uint32_t len);
+void cmd_need_scratch(struct cmd *cmd, uint32_t len);
 
 /* On the worker's thread, once a turn: serves commands that wait for memory, first come first served. */
 void cmd_serve_waiters(struct worker *worker);

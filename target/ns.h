@@ -6,6 +6,7 @@
 #include "target/backend/backend.h"
 #include "target/datapath.h"
 
+struct io_fence;
 struct subsys;
 
 /* One row for each worker, on its own cache line: written by the worker, summed by readers. */
@@ -26,10 +27,12 @@ struct ns {
 	uint8_t block_shift;
 	bool read_only;
 	bool gone;       /* the device disappeared; atomic */
+	bool fenced;     /* atomic; io_fence.h */
 	uint64_t blocks; /* atomic: refresh changes it */
 	struct backend *backend;
 	struct datapath path;
 	struct ns_stats *stats; /* one per worker */
+	struct io_fence *fence;
 };
 
 static inline uint64_t ns_blocks(const struct ns *ns)

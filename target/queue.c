@@ -156,10 +156,6 @@ static void queue_drop_command(struct queue *queue, struct cmd *cmd)
 {
 	if (cmd->state == CMD_PARSED) {
 		cmd_release(cmd);
-	} else if (cmd->state == CMD_EXECUTING && !list_empty(&cmd->wait_link) && cmd->wants_scratch) {
-		list_del(&cmd->wait_link);
-		cmd->wants_scratch = false;
-		cmd_complete(cmd, NVME_SC_ABORTED_SQ_DELETION);
 	} else if (cmd->state == CMD_EXECUTING && queue->qid) {
 		io_abort(cmd);
 	}

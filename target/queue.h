@@ -57,7 +57,8 @@ struct queue {
 	unsigned n_busy;
 	struct list live; /* every busy command */
 
-	struct cmd *fused_first; /* Compare of a pair, waiting for its Write */
+	struct cmd *fused_first; /* Compare of a pair whose Write is to come next */
+	bool fused_failed;       /* that Compare has failed already, or was refused */
 	struct list ctrl_link;   /* ctrl->queues, under its lock */
 	struct list worker_link; /* worker->queues, from queue_init() to queue_fini() */
 	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "target/io_fence.h"
 #include "target/worker.h"
 
 struct subsys *subsystems;
@@ -44,8 +45,10 @@ static int ns_open(const struct config_namespace *config)
 
 	if (ns)
 		ns->stats = aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
-	if (!ns || !ns->stats) {
+	if (!ns || !ns->stats || io_fence_init(ns)) {
 		log_error("no memory for namespace %s/%u", config->subsystem, config->nsid);
+		if (ns)
+			free(ns->stats);
 		free(ns);
 		return -ENOMEM;
 	}
@@ -53,6 +56,7 @@ static int ns_open(const struct config_namespace *config)
 	rc = backend_open(config, &ns->backend, err, sizeof(err));
 	if (rc) {
 		log_error("%s", err);
+		io_fence_fini(ns);
 		free(ns->stats);
 		free(ns);
 		return rc;
@@ -169,6 +173,7 @@ void subsys_close_all(void)
 		struct ns *ns = namespaces[i];
 
 		ns->backend->ops->close(ns->backend);
+		io_fence_fini(ns);
 		free(ns->stats);
 		free(ns);
 	}

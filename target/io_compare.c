@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+#include <errno.h>
+
+#include "dmabuf/pool.h"
+#include "target/io.h"
+#include "target/io_fence.h"
+#include "target/io_step.h"
+#include "target/queue.h"
+
+/* ----------------------------------------------------------------------------- Compare (NVM 3.2.1) */
+
+static uint16_t compare(const struct spanv *data, const struct spanv *stored, uint32_t len)
+{
+	return spanv_compare(data, stored, len) < 0 ? NVME_SC_SUCCESS : NVME_SC_COMPARE_FAILURE;
+}
+
+static void compare_done(struct backend_io *io, int error)
+{
+	struct cmd *cmd = container_of(io, struct cmd, io);
+	uint16_t status = io_done_status(cmd, error, NVME_IO_COMPARE);
+
+	cmd_complete(cmd, status ? status : compare(&cmd->data, &cmd->scratch_v, cmd->data_len));
+}
+
+static void compare_execute(struct cmd *cmd)
+{
+	cmd->io.done = compare_done;
+	io_submit(cmd, BACKEND_READ, cmd->lba_begin << cmd->ns->block_shift, cmd->data_len,
+		  &cmd->scratch_v, 0);
+}
+
+uint16_t io_compare_parse(struct cmd *cmd)
+{
+	uint16_t status = io_range_parse(cmd, true);
+
+	if (status)
+		return status;
+	cmd_need_scratch(cmd, (uint32_t)io_len(cmd));
+	return cmd_need(cmd, CMD_DATA_FROM_HOST, (uint32_t)io_len(cmd), compare_execute);
+}
+
+/* ------------------------------------------------------- fused Compare and Write (Base 3.4.2, NVM 2.1) */
+
+/*
+ * The halves follow each other directly on their queue, as the specification has it. When anything
+ * else comes between, the first half is aborted for the missing second, which is then aborted too:
+ * a host that interleaves commands learns of it at once and never gets a compare without its write.
+ * An error of one half, wherever it happens, aborts the other.
+ *
+ * The first half gets memory for both: its own data; and as its scratch a buffer to read the blocks
+ * into, with the second half's data behind it. The second half takes that scratch over as soon as it
+ * needs it. So a pair never waits for memory while it holds some.
+ *
+ * Each half fetches its data by itself; the one that is ready last closes the fence around the
+ * blocks. From then on the Write stands for the pair: it holds the fence and does the I/O.
+ */
+
+static bool is_second(const struct cmd *cmd)
+{
+	return (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_SECOND;
+}
+
+/* Where the Write's data begins in the scratch: aligned for any backend, as the scratch is. */
+static uint32_t fused_data_offset(uint32_t len)
+{
+	return (uint32_t)align_up(len, 1u << POOL_MIN_SHIFT);
+}
+
+int io_fused_memory(struct cmd *cmd)
+{
+	struct cmd *first = cmd->fused;
+
+	if (!first->scratch.area)
+		return -EAGAIN;
+	cmd->scratch = first->scratch;
+	first->scratch.area = NULL;
+	cmd->span0 = cmd->scratch;
+	cmd->span0.offset += fused_data_offset(cmd->data_len);
+	cmd->span0.len = cmd->data_len;
+	cmd->scratch.len = cmd->data_len;
+	return 0;
+}
+
+/* Ends the pair whose Write is @write and which holds the fence. */
+static void fused_end(struct cmd *write, uint16_t compare_status, uint16_t write_status)
+{
+	struct cmd *first = write->fused;
+
+	write->fused = NULL;
+	first->fused = NULL;
+	io_fence_open(write);
+	cmd_complete(first, compare_status);
+	cmd_complete(write, write_status);
+}
+
+static void fused_write_done(struct backend_io *io, int error)
+{
+	struct cmd *write = container_of(io, struct cmd, io);
+	uint16_t status = io_done_status(write, error, NVME_IO_WRITE);
+
+	fused_end(write, status ? NVME_SC_ABORTED_FAILED_FUSED : NVME_SC_SUCCESS, status);
+}
+
+static bool fused_aborted(const struct cmd *write)
+{
+	return write->abort_requested || write->fused->abort_requested;
+}
+
+static void fused_read_done(struct backend_io *io, int error)
+{
+	struct cmd *write = container_of(io, struct cmd, io);
+	uint16_t status = io_done_status(write, error, NVME_IO_COMPARE);
+	bool fua = le32_get(write->sqe.cdw12) & NVME_RW_FUA;
+
+	if (!status)
+		status = compare(&write->fused->data, &write->scratch_v, write->data_len);
+	if (!status && fused_aborted(write))
+		status = NVME_SC_ABORT_REQUESTED;
+	if (status) {
+		fused_end(write, status, NVME_SC_ABORTED_FAILED_FUSED);
+		return;
+	}
+	write->io.done = fused_write_done;
+	io_submit(write, BACKEND_WRITE, io->offset, io->len, &write->data,
+		  fua ? BACKEND_IO_FUA : 0);
+}
+
+/* The fence is closed. */
+static void fused_run(struct cmd *write)
+{
+	if (fused_aborted(write)) {
+		fused_end(write, NVME_SC_ABORT_REQUESTED, NVME_SC_ABORTED_FAILED_FUSED);
+		return;
+	}
+	write->io.done = fused_read_done;
+	io_submit(write, BACKEND_READ, write->lba_begin << write->ns->block_shift, write->data_len,
+		  &write->scratch_v, 0);
+}
+
+/* One half has its data. */
+static void fused_execute(struct cmd *cmd)
+{
+	struct cmd *write;
+
+	if (cmd->doom) {
+		cmd_complete(cmd, cmd->doom);
+		return;
+	}
+	cmd->fused_ready = true;
+	if (!cmd->fused || !cmd->fused->fused_ready)
+		return;
+	write = is_second(cmd) ? cmd : cmd->fused;
+	write->execute = fused_run;
+	io_fence_close(write);
+}
+
+/* Ends a half that does not run yet: now, or when the transport gives it back. */
+static void fused_drop(struct cmd *cmd, uint16_t status)
+{
+	if (cmd->state == CMD_FETCHING) {
+		cmd->doom = status;
+		return;
+	}
+	assert(cmd->state == CMD_PARSED || cmd->fused_ready);
+	list_del(&cmd->wait_link);
+	cmd_complete(cmd, status);
+}
+
+void io_fused_ended(struct cmd *cmd)
+{
+	struct cmd *other = cmd->fused;
+
+	if (cmd->queue->fused_first == cmd) {
+		cmd->queue->fused_first = NULL;
+		cmd->queue->fused_failed = true;
+	} else if (other) {
+		cmd->fused = NULL;
+		other->fused = NULL;
+		fused_drop(other, NVME_SC_ABORTED_FAILED_FUSED);
+	}
+}
+
+bool io_fused_abort(struct cmd *cmd)
+{
+	struct cmd *write = is_second(cmd) ? cmd : cmd->fused;
+
+	if (!cmd->fused || !cmd->fused->fused_ready) {
+		cmd_complete(cmd, NVME_SC_ABORT_REQUESTED);
+		return true;
+	}
+	if (write->in_flight)
+		backend_cancel(write->io.backend, write->io.loop, &write->io);
+	return false;
+}
+
+static uint16_t fused_parse_first(struct cmd *cmd, uint16_t status)
+{
+	if (status) {
+		cmd->queue->fused_failed = true;
+		return status;
+	}
+	cmd_need_scratch(cmd, fused_data_offset(cmd->data_len) + cmd->data_len);
+	cmd->execute = fused_execute;
+	cmd->queue->fused_first = cmd;
+	return 0;
+}
+
+static uint16_t fused_parse_second(struct cmd *cmd, struct cmd *first, uint16_t status)
+{
+	if (!status && (cmd->ns != first->ns || cmd->lba_begin != first->lba_begin ||
+			cmd->lba_end != first->lba_end))
+		status = cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
+				   NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	if (status) {
+		fused_drop(first, NVME_SC_ABORTED_FAILED_FUSED);
+		return status;
+	}
+	cmd->fused = first;
+	first->fused = cmd;
+	cmd->execute = fused_execute;
+	return 0;
+}
+
+uint16_t io_fused_parse(struct cmd *cmd, uint16_t status)
+{
+	struct queue *queue = cmd->queue;
+	struct cmd *first = queue->fused_first;
+	bool failed = queue->fused_failed;
+
+	queue->fused_first = NULL;
+	queue->fused_failed = false;
+	if (is_second(cmd) && first)
+		return fused_parse_second(cmd, first, status);
+	if (first)
+		fused_drop(first, NVME_SC_ABORTED_MISSING_FUSED);
+	if ((cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST)
+		return fused_parse_first(cmd, status);
+	if (status || !is_second(cmd))
+		return status;
+	return failed ? NVME_SC_ABORTED_FAILED_FUSED : NVME_SC_ABORTED_MISSING_FUSED;
+}
