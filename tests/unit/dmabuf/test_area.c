@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Areas from each provider, their faces, and what is said when memory is short. */
-#include "unit.h"
+#include "scratch_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,50 +175,15 @@ static void a_low_memlock_limit_is_explained(void **state)
 
 /* -------------------------------------------------------------- available memory, from a made-up root */
 
-static char root[64];
-
-static void root_write(const char *path, const char *text)
-{
-	char full[512];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		mkdir(full, 0700);
-		*slash = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static int root_make(void **state)
-{
-	(void)state;
-	snprintf(root, sizeof(root), "/tmp/sluice-area-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int root_remove(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
-}
-
 static void the_machine_limits(void **state)
 {
 	struct memory_available available;
 
 	(void)state;
-	memory_available(root, &available);
+	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, UINT64_MAX);
-	root_write("proc/meminfo", "MemTotal: 4000000 kB\nMemFree: 12 kB\nMemAvailable:  2048 kB\n");
-	memory_available(root, &available);
+	scratch_root_write("proc/meminfo", "MemTotal: 4000000 kB\nMemFree: 12 kB\nMemAvailable:  2048 kB\n");
+	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 2 * MIB);
 	assert_non_null(strstr(available.limit, "machine"));
 }
@@ -229,19 +193,19 @@ static void a_control_group_limits(void **state)
 	struct memory_available available;
 
 	(void)state;
-	root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
-	root_write("proc/self/cgroup", "0::/system.slice/sluice.service\n");
-	root_write("sys/fs/cgroup/system.slice/sluice.service/memory.max", "max\n");
-	root_write("sys/fs/cgroup/system.slice/memory.max", "104857600\n");
-	root_write("sys/fs/cgroup/system.slice/memory.current", "52428800\n");
-	root_write("sys/fs/cgroup/system.slice/memory.stat",
+	scratch_root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
+	scratch_root_write("proc/self/cgroup", "0::/system.slice/sluice.service\n");
+	scratch_root_write("sys/fs/cgroup/system.slice/sluice.service/memory.max", "max\n");
+	scratch_root_write("sys/fs/cgroup/system.slice/memory.max", "104857600\n");
+	scratch_root_write("sys/fs/cgroup/system.slice/memory.current", "52428800\n");
+	scratch_root_write("sys/fs/cgroup/system.slice/memory.stat",
 		   "anon 1\ninactive_file 10485760\nactive_file 5242880\n");
-	memory_available(root, &available);
+	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 65 * MIB);
 	assert_non_null(strstr(available.limit, "/system.slice"));
 	/* Using more than the limit leaves nothing; it does not wrap around. */
-	root_write("sys/fs/cgroup/system.slice/memory.current", "904857600\n");
-	memory_available(root, &available);
+	scratch_root_write("sys/fs/cgroup/system.slice/memory.current", "904857600\n");
+	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 0);
 }
 
@@ -250,11 +214,11 @@ static void a_version_1_control_group_limits(void **state)
 	struct memory_available available;
 
 	(void)state;
-	root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
-	root_write("proc/self/cgroup", "4:memory:/box\n2:cpu,cpuacct:/other\n0::/\n");
-	root_write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "8388608\n");
-	root_write("sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1048576\n");
-	memory_available(root, &available);
+	scratch_root_write("proc/meminfo", "MemAvailable: 1048576 kB\n");
+	scratch_root_write("proc/self/cgroup", "4:memory:/box\n2:cpu,cpuacct:/other\n0::/\n");
+	scratch_root_write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "8388608\n");
+	scratch_root_write("sys/fs/cgroup/memory/box/memory.usage_in_bytes", "1048576\n");
+	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 7 * MIB);
 	assert_non_null(strstr(available.limit, "/box"));
 }
@@ -271,9 +235,12 @@ int main(void)
 		cmocka_unit_test(a_shortage_says_how_much_and_what_to_lower),
 		cmocka_unit_test(a_fixed_buffer_is_registered_and_given_back),
 		cmocka_unit_test(a_low_memlock_limit_is_explained),
-		cmocka_unit_test_setup_teardown(the_machine_limits, root_make, root_remove),
-		cmocka_unit_test_setup_teardown(a_control_group_limits, root_make, root_remove),
-		cmocka_unit_test_setup_teardown(a_version_1_control_group_limits, root_make, root_remove),
+		cmocka_unit_test_setup_teardown(the_machine_limits, scratch_root_make,
+						scratch_root_remove),
+		cmocka_unit_test_setup_teardown(a_control_group_limits, scratch_root_make,
+						scratch_root_remove),
+		cmocka_unit_test_setup_teardown(a_version_1_control_group_limits, scratch_root_make,
+						scratch_root_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A loop block device over a temporary file, for tests that need a block device. */
+#ifndef SLUICE_TESTS_LIB_LOOP_DEVICE_H
+#define SLUICE_TESTS_LIB_LOOP_DEVICE_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+struct loop_device {
+	char path[32];
+	char file[64];
+	int fd;
+};
+
+/*
+ * Makes a device of @size bytes with blocks of @block bytes. 0, or negative errno with @why written:
+ * not permitted, or no loop devices here.
+ */
+static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint32_t block, bool read_only,
+				   char *why, size_t whylen)
+{
+	struct loop_config config = { .block_size = block,
+				      .info.lo_flags = read_only ? LO_FLAGS_READ_ONLY : 0 };
+	int control, backing, number, rc;
+
+	snprintf(dev->file, sizeof(dev->file), "/var/tmp/sluice-loop-XXXXXX");
+	backing = mkostemp(dev->file, O_CLOEXEC);
+	assert_true(backing >= 0);
+	assert_int_equal(ftruncate(backing, (off_t)size), 0);
+	config.fd = (unsigned)backing;
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	dev->fd = -1;
+	/* Somebody else may take the free device in between. */
+	for (int attempt = 0; attempt < 8 && control >= 0 && dev->fd < 0; attempt++) {
+		number = ioctl(control, LOOP_CTL_GET_FREE);
+		snprintf(dev->path, sizeof(dev->path), "/dev/loop%d", number);
+		dev->fd = open(dev->path, O_RDWR | O_CLOEXEC);
+		if (dev->fd >= 0 && ioctl(dev->fd, LOOP_CONFIGURE, &config)) {
+			rc = errno;
+			close(dev->fd);
+			dev->fd = -1;
+			errno = rc;
+		}
+	}
+	rc = dev->fd < 0 ? -errno : 0;
+	if (control >= 0)
+		close(control);
+	close(backing);
+	if (rc) {
+		snprintf(why, whylen, "no loop device: %s", strerror(-rc));
+		unlink(dev->file);
+	}
+	return rc;
+}
+
+static inline void loop_device_remove(struct loop_device *dev)
+{
+	ioctl(dev->fd, LOOP_CLR_FD);
+	close(dev->fd);
+	unlink(dev->file);
+}
+
+#endif

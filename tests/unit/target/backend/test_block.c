@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is particular to block devices: who has them, their geometry, and what is refused. */
+#include "backend_rig.h"
+
+#include <sys/mount.h>
+
+#include "loop_device.h"
+
+enum { MIB = 1 << 20 };
+
+static struct loop_device dev;
+
+static struct config_namespace block_config(const char *path)
+{
+	struct config_namespace config = rig_config("block");
+
+	snprintf(config.path, sizeof(config.path), "%s", path);
+	return config;
+}
+
+static struct backend *opened(const struct config_namespace *config)
+{
+	struct backend *backend;
+	char err[BACKEND_ERROR_MAX] = "";
+
+	if (backend_open(config, &backend, err, sizeof(err)))
+		fail_msg("%s", err);
+	return backend;
+}
+
+static void device_make(uint32_t block, bool read_only)
+{
+	char why[128];
+
+	assert_int_equal(loop_device_make(&dev, 8 * MIB, block, read_only, why, sizeof(why)), 0);
+}
+
+static void geometry_is_the_device_s(void **state)
+{
+	struct config_namespace config;
+	struct backend *backend;
+
+	(void)state;
+	device_make(512, false);
+	config = block_config(dev.path);
+	backend = opened(&config);
+	assert_int_equal(backend_size(backend), 8 * MIB);
+	assert_int_equal(backend->limits.block_shift, 9);
+	assert_true(backend->limits.direct && backend->limits.fixed);
+	assert_true(backend->limits.discard && backend->limits.write_zeroes);
+	assert_false(backend->limits.discard_zeroes);
+	assert_true(backend->limits.volatile_cache);
+	assert_false(backend->identity.valid);
+	assert_int_equal(backend->ops->health(backend, &(struct nvme_smart_log){ 0 }), -ENOTSUP);
+	assert_string_equal(backend->path, dev.path);
+	backend->ops->close(backend);
+	loop_device_remove(&dev);
+}
+
+static void blocks_cannot_be_smaller_than_the_device_s(void **state)
+{
+	struct config_namespace config;
+	struct backend *backend;
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	device_make(4096, false);
+	config = block_config(dev.path);
+	config.block_size = 512;
+	rig_refused(&config, -EINVAL, err);
+	assert_contains(err, dev.path);
+	assert_contains(err, "use 4096");
+	config.block_size = 0;
+	backend = opened(&config);
+	assert_int_equal(backend->limits.block_shift, 12);
+	backend->ops->close(backend);
+	loop_device_remove(&dev);
+}
+
+static void a_read_only_device_is_served_read_only(void **state)
+{
+	struct config_namespace config;
+	struct backend *backend;
+
+	(void)state;
+	device_make(512, true);
+	config = block_config(dev.path);
+	backend = opened(&config);
+	assert_true(backend->limits.read_only);
+	assert_false(backend->limits.discard || backend->limits.write_zeroes);
+	assert_contains(backend->detail, "read-only");
+	backend->ops->close(backend);
+	loop_device_remove(&dev);
+}
+
+static void other_kinds_are_refused(void **state)
+{
+	struct config_namespace config = block_config("/dev/null");
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	rig_refused(&config, -ENOTBLK, err);
+	assert_contains(err, "/dev/null is no block device");
+	config = block_config("/dev/there/is/none");
+	rig_refused(&config, -ENOENT, err);
+	assert_contains(err, "/dev/there/is/none");
+	config = block_config("/proc/self/exe");
+	rig_refused(&config, -ENOTBLK, err);
+	assert_contains(err, "use backend = file");
+	config = block_config("");
+	rig_refused(&config, -EINVAL, err);
+	assert_contains(err, "needs a device");
+	device_make(512, false);
+	config = block_config(dev.path);
+	strcpy(config.backend, "file");
+	rig_refused(&config, -EINVAL, err);
+	assert_contains(err, "use backend = block");
+	loop_device_remove(&dev);
+}
+
+static void an_unknown_serial_is_refused(void **state)
+{
+	struct config_namespace config = block_config("");
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	strcpy(config.device_serial, "NO-SUCH-DRIVE-1");
+	rig_refused(&config, -ENODEV, err);
+	assert_contains(err, "NO-SUCH-DRIVE-1");
+}
+
+static void an_empty_device_is_refused(void **state)
+{
+	struct config_namespace config;
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	device_make(512, false);
+	/* The device stays, its medium goes. */
+	assert_int_equal(truncate(dev.file, 0), 0);
+	assert_int_equal(ioctl(dev.fd, LOOP_SET_CAPACITY), 0);
+	config = block_config(dev.path);
+	rig_refused(&config, -ENOMEDIUM, err);
+	assert_contains(err, "medium");
+	loop_device_remove(&dev);
+}
+
+static void growth_is_noticed(void **state)
+{
+	struct config_namespace config;
+	struct rig rig;
+
+	(void)state;
+	device_make(512, false);
+	config = block_config(dev.path);
+	rig = (struct rig){ .config = config };
+	rig_open(&rig);
+	assert_int_equal(rig.backend->ops->refresh(rig.backend), 0);
+	assert_int_equal(truncate(dev.file, 12 * MIB), 0);
+	assert_int_equal(ioctl(dev.fd, LOOP_SET_CAPACITY), 0);
+	assert_int_equal(rig.backend->ops->refresh(rig.backend), 1);
+	assert_int_equal(backend_size(rig.backend), 12 * MIB);
+	assert_int_equal(rig_rw(&rig, BACKEND_WRITE, 12 * MIB - 4096, 4096), 0);
+	assert_int_equal(truncate(dev.file, 0), 0);
+	assert_int_equal(ioctl(dev.fd, LOOP_SET_CAPACITY), 0);
+	assert_int_equal(rig.backend->ops->refresh(rig.backend), -ENODEV);
+	rig_close(&rig);
+	loop_device_remove(&dev);
+}
+
+static void another_opener_keeps_it(void **state)
+{
+	struct config_namespace config;
+	struct backend *backend;
+	char err[BACKEND_ERROR_MAX];
+	int fd;
+
+	(void)state;
+	device_make(512, false);
+	config = block_config(dev.path);
+	fd = open(dev.path, O_RDWR | O_EXCL | O_CLOEXEC);
+	assert_true(fd >= 0);
+	rig_refused(&config, -EBUSY, err);
+	assert_contains(err, dev.path);
+	assert_contains(err, "in use by another namespace or process");
+	/* Allowed on request; but two namespaces never share a device. */
+	config.allow_mounted = true;
+	backend = opened(&config);
+	rig_refused(&config, -EBUSY, err);
+	backend->ops->close(backend);
+	close(fd);
+	loop_device_remove(&dev);
+}
+
+static void a_mounted_device_is_refused(void **state)
+{
+	char dir[] = "/tmp/sluice-mount-XXXXXX", command[128], err[BACKEND_ERROR_MAX];
+	struct config_namespace config;
+	struct backend *backend;
+
+	(void)state;
+	device_make(512, false);
+	config = block_config(dev.path);
+	snprintf(command, sizeof(command), "mkfs.ext4 -q %s 2>&1", dev.path);
+	if (system(command) || !mkdtemp(dir) || mount(dev.path, dir, "ext4", 0, NULL)) {
+		printf("a mounted device: not tested, cannot make or mount a file system here\n");
+		loop_device_remove(&dev);
+		skip();
+	}
+	rig_refused(&config, -EBUSY, err);
+	umount2(dir, 0);
+	assert_contains(err, "mounted on ");
+	assert_contains(err, dir);
+	assert_contains(err, "allow_mounted = yes");
+	backend = opened(&config);
+	backend->ops->close(backend);
+	rmdir(dir);
+	loop_device_remove(&dev);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(geometry_is_the_device_s),
+		cmocka_unit_test(blocks_cannot_be_smaller_than_the_device_s),
+		cmocka_unit_test(a_read_only_device_is_served_read_only),
+		cmocka_unit_test(other_kinds_are_refused),
+		cmocka_unit_test(an_unknown_serial_is_refused),
+		cmocka_unit_test(an_empty_device_is_refused),
+		cmocka_unit_test(growth_is_noticed),
+		cmocka_unit_test(another_opener_keeps_it),
+		cmocka_unit_test(a_mounted_device_is_refused),
+	};
+	struct loop_device probe;
+	char why[128];
+
+	if (loop_device_make(&probe, MIB, 512, false, why, sizeof(why))) {
+		printf("skipped: %s\n", why);
+		return UNIT_SKIPPED;
+	}
+	loop_device_remove(&probe);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
