@@ -62,6 +62,7 @@ static void mail_received(struct op *op, int res, uint32_t flags)
 	struct loop *loop = container_of(op, struct loop, mail_op);
 	struct list mail = LIST_INIT(mail), *node;
 
+	(void)res;
 	(void)flags;
 	assert(res > 0 || res == -ECANCELED || res == -EAGAIN);
 	pthread_mutex_lock(&loop->mail_lock);
