@@ -40,7 +40,7 @@ static enum uring_rung rung_choose(const struct backend_io *io)
 }
 
 /* What the kernel would refuse, the submitter must not send: mem_align is in the limits. */
-static bool iov_aligned(const struct backend_io *io, int n)
+static __maybe_unused bool iov_aligned(const struct backend_io *io, int n)
 {
 	uintptr_t mask = io->backend->limits.mem_align - 1;
 
@@ -233,6 +233,7 @@ int uring_attach(struct backend *backend, struct loop *loop, unsigned index)
 
 void uring_detach(struct backend *backend, struct loop *loop, unsigned index)
 {
+	(void)backend;
 	assert(uring_of(backend)->file_index == index);
 	loop_file_set(loop, index, -1);
 }
