@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+enum {
+	TICK_NS = 100 * 1000 * 1000,
+	SPIN_CLOCK_EVERY = 256, /* looks at the completion queue between two looks at the clock */
+	TEARDOWN_WAIT_NS = 100 * 1000 * 1000,
+};
+
+/* user_data: the queue, with the kind of request in the lowest bit. */
+enum { RING_RECV = 0, RING_SEND = 1 };
+
+static void fail_text(struct initiator *in, bool may_retry, const char *prefix, const char *fmt,
+		      va_list ap)
+{
+	int n;
+
+	if (in->failed)
+		return;
+	in->failed = true;
+	in->may_retry = may_retry;
+	n = snprintf(in->error, sizeof(in->error), "%s: %s", in->options.peer, prefix);
+	vsnprintf(in->error + n, sizeof(in->error) - (size_t)n, fmt, ap);
+}
+
+void initiator_fail(struct initiator *in, bool may_retry, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail_text(in, may_retry, "", fmt, ap);
+	va_end(ap);
+}
+
+void initiator_violation(struct queue *q, const char *fmt, ...)
+{
+	char prefix[48];
+	va_list ap;
+
+	snprintf(prefix, sizeof(prefix), "protocol violation on queue %u: ", q->qid);
+	va_start(ap, fmt);
+	fail_text(q->in, false, prefix, fmt, ap);
+	va_end(ap);
+}
+
+void initiator_queue_dirty(struct queue *q)
+{
+	if (q->dirty)
+		return;
+	q->dirty = true;
+	q->in->dirty[q->in->n_dirty++] = q;
+}
+
+/* ------------------------------------------------------------------------------------------- ring */
+
+/* The best flags first; what a kernel does not know it refuses with EINVAL. */
+static int ring_init(struct initiator *in)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+			IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+			IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0,
+	};
+	int rc = -EINVAL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags) && rc == -EINVAL; i++) {
+		struct io_uring_params p = { .flags = flags[i] | IORING_SETUP_CQSIZE,
+					     .cq_entries = 1024 };
+
+		rc = io_uring_queue_init_params(512, &in->ring, &p);
+		in->has_taskrun_flag = flags[i] & IORING_SETUP_TASKRUN_FLAG;
+	}
+	if (rc == 0)
+		io_uring_register_ring_fd(&in->ring);
+	return rc;
+}
+
+static struct io_uring_sqe *sqe_get(struct initiator *in)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&in->ring);
+
+	if (!sqe) {
+		io_uring_submit(&in->ring);
+		sqe = io_uring_get_sqe(&in->ring);
+	}
+	in->in_flight++;
+	return sqe;
+}
+
+static void sqe_bind(struct io_uring_sqe *sqe, struct queue *q, unsigned kind)
+{
+	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)q | kind);
+}
+
+static void queue_flush(struct initiator *in, struct queue *q)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!q->sending && queue_send_build(q)) {
+		q->tx_msg = (struct msghdr){ .msg_iov = q->tx_iov + q->tx_iov_at,
+					     .msg_iovlen = q->tx_iov_n - q->tx_iov_at };
+		sqe = sqe_get(in);
+		io_uring_prep_sendmsg(sqe, q->fd, &q->tx_msg, MSG_WAITALL | MSG_NOSIGNAL);
+		sqe_bind(sqe, q, RING_SEND);
+		q->sending = true;
+	}
+	if (!q->recv_armed) {
+		sqe = sqe_get(in);
+		io_uring_prep_recv(sqe, q->fd, q->rx_buf, q->rx_size, 0);
+		/*
+		 * Receiving right behind the send would pick up the first answer alone and halve the
+		 * batch; unless it is known that something is there, wait for the socket first.
+		 */
+		if (!q->sock_nonempty)
+			sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+		sqe_bind(sqe, q, RING_RECV);
+		q->recv_armed = true;
+	}
+}
+
+static void flush(struct initiator *in)
+{
+	for (unsigned i = 0; i < in->n_dirty; i++) {
+		in->dirty[i]->dirty = false;
+		queue_flush(in, in->dirty[i]);
+	}
+	in->n_dirty = 0;
+}
+
+static void spin(struct initiator *in, uint64_t deadline_ns)
+{
+	struct io_uring *ring = &in->ring;
+	unsigned n = 0;
+
+	while (!io_uring_cq_ready(ring)) {
+		if (!in->has_taskrun_flag ||
+		    IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN) {
+			in->counters.enters++;
+			io_uring_get_events(ring);
+			continue;
+		}
+		if (++n % SPIN_CLOCK_EVERY == 0 && clock_now_ns() >= deadline_ns)
+			break;
+		__builtin_ia32_pause();
+	}
+}
+
+static void submit_and_wait(struct initiator *in, uint64_t timeout_ns)
+{
+	struct io_uring *ring = &in->ring;
+	uint64_t now = clock_now_ns();
+	uint64_t wait_ns = MIN(timeout_ns, in->next_tick_ns > now ? in->next_tick_ns - now : 0);
+	struct __kernel_timespec ts = { .tv_sec = (long long)(wait_ns / 1000000000u),
+					.tv_nsec = (long long)(wait_ns % 1000000000u) };
+	struct io_uring_cqe *cqe;
+
+	in->counters.turns++;
+	if (in->options.spin || wait_ns == 0) {
+		if (io_uring_sq_ready(ring) || wait_ns == 0) {
+			in->counters.enters++;
+			io_uring_submit_and_get_events(ring);
+		}
+		if (wait_ns)
+			spin(in, now + wait_ns);
+		return;
+	}
+	in->counters.enters++;
+	io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL);
+}
+
+/* ------------------------------------------------------------------------------------ completions */
+
+static void recv_done(struct queue *q, int res, unsigned flags)
+{
+	struct initiator *in = q->in;
+
+	q->recv_armed = false;
+	q->sock_nonempty = flags & IORING_CQE_F_SOCK_NONEMPTY;
+	if (res == -EINTR || res == -EAGAIN) {
+		initiator_queue_dirty(q);
+		return;
+	}
+	if (res < 0) {
+		initiator_fail(in, true, "connection lost on queue %u: %s", q->qid, strerror(-res));
+		return;
+	}
+	if (res == 0) {
+		initiator_fail(in, true, "queue %u: the controller closed the connection%s", q->qid,
+			       q->ic_done ? "" : " instead of answering ICReq");
+		return;
+	}
+	in->counters.rx_bytes += (uint64_t)res;
+	if (queue_received(q, q->rx_buf, (size_t)res))
+		initiator_queue_dirty(q);
+}
+
+static void send_done(struct queue *q, int res)
+{
+	struct initiator *in = q->in;
+
+	q->sending = false;
+	if (res < 0 && res != -EINTR && res != -EAGAIN) {
+		initiator_fail(in, true, "connection lost on queue %u: %s", q->qid, strerror(-res));
+		return;
+	}
+	if (res > 0) {
+		in->counters.tx_bytes += (uint64_t)res;
+		queue_sent(q, (uint32_t)res);
+	}
+	if (q->tx_len || q->tx_iov_at < q->tx_iov_n)
+		initiator_queue_dirty(q);
+}
+
+static void reap(struct initiator *in)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, n = 0;
+
+	io_uring_for_each_cqe(&in->ring, head, cqe) {
+		uint64_t data = io_uring_cqe_get_data64(cqe);
+		struct queue *q = (struct queue *)(uintptr_t)(data & ~(uint64_t)1);
+
+		n++;
+		if (!q)
+			continue;
+		in->in_flight--;
+		if (in->failed) {
+			/* The end is near: only note that the ring has let go. */
+			if (data & RING_SEND)
+				q->sending = false;
+			else
+				q->recv_armed = false;
+		} else if (data & RING_SEND) {
+			send_done(q, cqe->res);
+		} else {
+			recv_done(q, cqe->res, cqe->flags);
+		}
+	}
+	io_uring_cq_advance(&in->ring, n);
+}
+
+int initiator_poll(struct initiator *in, uint64_t timeout_ns)
+{
+	if (in->state != INITIATOR_UP)
+		return -ENOTCONN;
+	flush(in);
+	submit_and_wait(in, timeout_ns);
+	in->now_ns = clock_now_ns();
+	reap(in);
+	if (in->now_ns >= in->next_tick_ns && !in->failed) {
+		in->next_tick_ns = in->now_ns + TICK_NS;
+		initiator_tick(in);
+	}
+	if (!in->failed)
+		return 0;
+	initiator_teardown(in);
+	return -ECONNRESET;
+}
+
+int initiator_wait(struct initiator *in, const bool *flag, uint32_t timeout_ms, const char *what)
+{
+	uint64_t deadline = clock_now_ns() + timeout_ms * 1000000ull;
+
+	while (!*flag) {
+		int rc = initiator_poll(in, TICK_NS);
+
+		if (rc)
+			return rc;
+		if (in->now_ns >= deadline && !*flag) {
+			initiator_fail(in, true, "no answer to %s within %u ms", what, timeout_ms);
+			initiator_teardown(in);
+			return -ECONNRESET;
+		}
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------------------------------- life */
+
+static void cancel_all(struct initiator *in)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&in->ring);
+
+	if (!sqe)
+		return;
+	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
+	io_uring_sqe_set_data64(sqe, 0);
+}
+
+void initiator_teardown(struct initiator *in)
+{
+	struct __kernel_timespec ts = { .tv_nsec = TEARDOWN_WAIT_NS };
+	struct io_uring_cqe *cqe;
+
+	in->failed = true;
+	in->state = INITIATOR_DOWN;
+	in->n_dirty = 0;
+	for (unsigned i = 0; i < in->n_queues; i++) {
+		in->queues[i].dirty = false;
+		if (in->queues[i].fd >= 0)
+			shutdown(in->queues[i].fd, SHUT_RDWR);
+	}
+	while (in->in_flight) {
+		/* A shut down socket ends its requests; what is left after a moment is cancelled. */
+		if (io_uring_submit_and_wait_timeout(&in->ring, &cqe, 1, &ts, NULL) == -ETIME)
+			cancel_all(in);
+		reap(in);
+	}
+	for (unsigned i = 0; i < in->n_queues; i++) {
+		struct queue *q = &in->queues[i];
+
+		if (q->fd < 0)
+			continue;
+		close(q->fd);
+		q->fd = -1;
+		queue_abandon(q);
+	}
+}
+
+int initiator_init(struct initiator **out, const struct initiator_options *options)
+{
+	unsigned n = options->queues + 1;
+	uint32_t rx_size = n > QUEUE_MANY ? QUEUE_RX_SIZE_MANY : QUEUE_RX_SIZE;
+	struct initiator *in = calloc(1, sizeof(*in));
+	int rc;
+
+	if (!in)
+		return -ENOMEM;
+	in->options = *options;
+	in->ring.ring_fd = -1;
+	in->queues = calloc(n, sizeof(*in->queues));
+	in->dirty = calloc(n, sizeof(struct queue *));
+	rc = in->queues && in->dirty ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < n && !rc; i++) {
+		uint32_t entries = i ? options->depth + 1 : INITIATOR_ADMIN_ENTRIES;
+
+		rc = queue_init(&in->queues[i], in, (uint16_t)i, entries, rx_size);
+		in->n_queues += rc == 0;
+	}
+	if (!rc)
+		rc = ring_init(in);
+	if (rc) {
+		in->ring.ring_fd = -1;
+		initiator_fini(in);
+		return rc;
+	}
+	*out = in;
+	return 0;
+}
+
+int initiator_adopt(struct initiator *in, const int *fds, unsigned n)
+{
+	if (n + 1 > in->n_queues)
+		return -EINVAL;
+	in->failed = false;
+	in->state = INITIATOR_UP;
+	in->n_io = n;
+	in->io_entries = in->options.depth + 1;
+	in->max_transfer = UINT32_MAX;
+	in->now_ns = clock_now_ns();
+	in->next_tick_ns = in->now_ns + TICK_NS;
+	for (unsigned i = 1; i <= n; i++) {
+		struct queue *q = &in->queues[i];
+
+		queue_start(q, fds[i - 1]);
+		q->rx.initialized = true;
+		q->rx.hdgst = q->hdgst = in->options.hdgst;
+		q->rx.ddgst = q->ddgst = in->options.ddgst;
+		q->sqflow = !in->options.disable_sqflow;
+		q->ic_done = true;
+		q->live = true;
+		initiator_queue_dirty(q);
+	}
+	return 0;
+}
+
+void initiator_assume(struct initiator *in, uint32_t in_capsule, uint32_t maxh2cdata)
+{
+	for (unsigned i = 1; i < in->n_queues; i++) {
+		in->queues[i].in_capsule = in_capsule;
+		in->queues[i].maxh2cdata = maxh2cdata;
+	}
+}
+
+int initiator_submit(struct initiator *in, unsigned qid, struct initiator_cmd *cmd)
+{
+	if (in->state != INITIATOR_UP)
+		return -ENOTCONN;
+	if (qid > in->n_io || in->queues[qid].fd < 0)
+		return -EINVAL;
+	return queue_submit(&in->queues[qid], cmd);
+}
+
+const char *initiator_error(const struct initiator *in)
+{
+	return in->error;
+}
+
+bool initiator_may_retry(const struct initiator *in)
+{
+	return in->may_retry;
+}
+
+const struct nvme_id_ctrl *initiator_ctrl(const struct initiator *in)
+{
+	return &in->id;
+}
+
+uint64_t initiator_cap(const struct initiator *in)
+{
+	return in->cap;
+}
+
+uint16_t initiator_cntlid(const struct initiator *in)
+{
+	return in->cntlid;
+}
+
+unsigned initiator_queues(const struct initiator *in)
+{
+	return in->n_io;
+}
+
+unsigned initiator_depth(const struct initiator *in)
+{
+	return in->io_entries - 1;
+}
+
+uint32_t initiator_max_transfer(const struct initiator *in)
+{
+	return in->max_transfer;
+}
+
+uint32_t initiator_in_capsule(const struct initiator *in)
+{
+	return in->n_io ? in->queues[1].in_capsule : 0;
+}
+
+bool initiator_sqflow_disabled(const struct initiator *in)
+{
+	return in->n_io && !in->queues[1].sqflow;
+}
+
+const struct initiator_counters *initiator_counters(const struct initiator *in)
+{
+	return &in->counters;
+}
+
+uint64_t initiator_now_ns(const struct initiator *in)
+{
+	return in->now_ns;
+}
