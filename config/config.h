@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The configuration as the program uses it: read once from one INI file and its drop-ins, validated,
- * constant afterwards. Every setting is one row of the table in settings.c; these structures are
- * what the rows fill in. Strings are NUL-terminated and bounded.
+ * The configuration as the program uses it: read once from one INI file and its drop-ins,
+ * validated, constant afterwards. Every setting is one row of the table in settings.c; these
+ * structures are what the rows fill in. Strings are NUL-terminated and bounded.
  */
 #ifndef SLUICE_CONFIG_CONFIG_H
 #define SLUICE_CONFIG_CONFIG_H
@@ -21,12 +21,16 @@ enum {
 	CONFIG_ADDRESS_MAX = 64,
 	CONFIG_FAULT_RULES = 8,
 	CONFIG_FAULT_RULE_MAX = 96,
+	CONFIG_HOSTS_MAX = 4096,      /* in one allow list */
+	CONFIG_NAMESPACES_MAX = 4096, /* of all subsystems together */
+	CONFIG_FILES_MAX = 64,        /* the file and its drop-ins */
+	CONFIG_FILE_BYTES_MAX = 1 << 20,
 };
 
 /* Where something was written, for messages. */
 struct config_where {
-	const char *file; /* owned by the configuration; NULL: a default */
-	int line;
+	const char *file; /* owned by the configuration */
+	int line;         /* from 1; 0: the file as a whole */
 };
 
 struct config_hosts {
@@ -67,7 +71,7 @@ struct config_listener {
 	uint16_t port;
 	enum config_receive receive;
 	enum config_require require;
-	uint32_t in_capsule;  /* bytes of in-capsule data offered on I/O queues: 0..16384, multiple of 16 */
+	uint32_t in_capsule;  /* bytes of data in a capsule of I/O queues: 0..16384, by 16 */
 	uint32_t r2t_window;  /* bytes granted to one connection at a time */
 	bool header_digest;   /* false: refused when a host asks */
 	bool data_digest;
@@ -95,7 +99,7 @@ struct config_namespace {
 	char device_serial[CONFIG_NAME_MAX]; /* block: the drive by serial number instead of path */
 	uint64_t size;        /* file: created with it; ram, null: required; 0: what is there */
 	uint32_t block_size;  /* 0: the backend's own */
-	bool has_uuid, has_nguid, has_eui64;
+	bool has_uuid, has_nguid, has_eui64; /* uuid and nguid: always, once loaded */
 	uint8_t uuid[16];     /* derived from the subsystem NQN and NSID when not given */
 	uint8_t nguid[16];
 	uint8_t eui64[8];
@@ -146,7 +150,7 @@ int config_parse(struct config *config, const char *name, const char *text, size
 
 void config_free(struct config *config);
 
-/* Writes the effective configuration, defaults included, as an INI file that reads back the same. */
+/* Writes the effective configuration, defaults included, as an INI file that reads back alike. */
 void config_dump(const struct config *config, FILE *out);
 
 /* Writes the manual of all settings (section, key, type, default, help) as plain text. */
