@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which admin commands there are, and those that need no file of their own: Keep Alive and Abort. */
+/* Which admin commands there are, and those that need no file of their own: Keep Alive and Abort.
+ */
 #include "target/admin.h"
 
 #include <assert.h>
@@ -52,11 +53,12 @@ uint16_t admin_parse(struct cmd *cmd)
 		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
 				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
 	if (!command)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode), NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
+				 NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
 	return command->parse(cmd);
 }
 
-/* -------------------------------------------------------------------------------------- Keep Alive */
+/* ---------------------------------------------------------------------------------- Keep Alive */
 
 static void keep_alive_execute(struct cmd *cmd)
 {
@@ -69,21 +71,20 @@ static uint16_t keep_alive_parse(struct cmd *cmd)
 	return cmd_need(cmd, CMD_DATA_NONE, 0, keep_alive_execute);
 }
 
-/* ------------------------------------------------------------------------------------------- Abort */
+/* --------------------------------------------------------------------------------------- Abort */
 
 /*
- * Abort (Base 5.1.1) answers at once. Commands that wait in the core, for an event or for memory, are
- * aborted there and then, before the answer. One that a backend works on, that goes in steps or that
- * is half of a fused pair is asked to end: the answer is "not aborted", as the specification wants it
- * for an abort that comes later or never. Data that the transport is fetching is left alone.
+ * Abort (Base 5.1.1) answers at once. Commands that wait in the core, for an event or for memory,
+ * are aborted there and then, before the answer. One that a backend works on, that goes in steps or
+ * that is half of a fused pair is asked to end: the answer is "not aborted", as the specification
+ * wants it for an abort that comes later or never. Data that the transport is fetching is left
+ * alone.
  *
  * A queue of another worker is looked for on that worker, by a message that the Abort command
- * carries. The busy Abort command keeps its admin queue, and so the controller, in memory meanwhile.
+ * carries. The busy Abort command keeps its admin queue, and so the controller, in memory
+ * meanwhile.
  */
-enum {
-	ABORT_LIMIT = 4, /* ACL + 1 */
-	ABORT_NOT_DONE = 1,
-};
+enum { ABORT_NOT_DONE = 1 };
 
 static struct cmd *abort_find(struct queue *queue, le16_t cid)
 {
@@ -110,9 +111,7 @@ static bool abort_try(struct cmd *victim)
 		cmd_complete(victim, NVME_SC_ABORT_REQUESTED);
 		return true;
 	}
-	if (victim->state == CMD_EXECUTING && queue->qid)
-		io_abort(victim);
-	return false;
+	return victim->state == CMD_EXECUTING && queue->qid && io_abort(victim);
 }
 
 static le32_t abort_in_queue(struct cmd *cmd, struct queue *queue)
@@ -174,7 +173,8 @@ static void abort_execute(struct cmd *cmd)
 
 	cmd->msg_worker = abort_worker(ctrl, abort_sqid(cmd));
 	if (!abort_sqid(cmd) || !cmd->msg_worker) {
-		cmd->cqe.dw0 = abort_sqid(cmd) ? le32(ABORT_NOT_DONE) : abort_in_queue(cmd, cmd->queue);
+		cmd->cqe.dw0 =
+			abort_sqid(cmd) ? le32(ABORT_NOT_DONE) : abort_in_queue(cmd, cmd->queue);
 		cmd_complete(cmd, NVME_SC_SUCCESS);
 		return;
 	}
@@ -185,7 +185,7 @@ static void abort_execute(struct cmd *cmd)
 
 static uint16_t abort_parse(struct cmd *cmd)
 {
-	if (cmd->queue->ctrl->n_aborts == ABORT_LIMIT)
+	if (cmd->queue->ctrl->n_aborts == MAX_ABORTS)
 		return NVME_SC_ABORT_LIMIT | NVME_STATUS_DNR;
 	return cmd_need(cmd, CMD_DATA_NONE, 0, abort_execute);
 }
