@@ -17,7 +17,7 @@
 struct collect {
 	struct msg msg;
 	struct worker *worker;
-	struct list place; /* in worker->queues, between two deliveries; else unlinked */
+	uint64_t described; /* up to and including the queue of this serial number */
 	struct json_object *rows;
 	bool busy; /* under collect_lock */
 };
@@ -66,36 +66,35 @@ static void queue_describe(const struct queue *queue, struct json_object *row)
 	queue->ops->describe(queue, transport);
 }
 
+static void collect_finish(struct collect *collect)
+{
+	pthread_mutex_lock(&collect_lock);
+	collect->busy = false;
+	pthread_cond_signal(&collect_done);
+	pthread_mutex_unlock(&collect_lock);
+}
+
 /*
  * Describes some connections and comes again for the rest, so that commands wait for no more than
- * CONTROL_COLLECT_BATCH of them.
+ * CONTROL_COLLECT_BATCH of them. Connections may come and go meanwhile.
  */
 static void collect_deliver(struct msg *msg)
 {
 	struct collect *collect = container_of(msg, struct collect, msg);
 	struct worker *worker = collect->worker;
-	struct list *node;
+	unsigned n = 0;
 
-	if (list_empty(&collect->place))
-		list_add_head(&worker->queues, &collect->place);
-	for (unsigned n = 0; n < CONTROL_COLLECT_BATCH; n++) {
-		node = collect->place.next;
-		if (node == &worker->queues)
-			break;
-		queue_describe(list_entry(node, struct queue, worker_link),
-			       append_object(collect->rows));
-		list_del(&collect->place);
-		list_add_head(node, &collect->place);
+	list_for_each(queue, &worker->queues, struct queue, worker_link) {
+		if (queue->serial <= collect->described)
+			continue;
+		if (n++ == CONTROL_COLLECT_BATCH) {
+			loop_post(&worker->loop, &collect->msg);
+			return;
+		}
+		queue_describe(queue, append_object(collect->rows));
+		collect->described = queue->serial;
 	}
-	if (collect->place.next != &worker->queues) {
-		loop_post(&worker->loop, &collect->msg);
-		return;
-	}
-	list_del(&collect->place);
-	pthread_mutex_lock(&collect_lock);
-	collect->busy = false;
-	pthread_cond_signal(&collect_done);
-	pthread_mutex_unlock(&collect_lock);
+	collect_finish(collect);
 }
 
 /* The first worker that still owes an answer, or n_workers. Under collect_lock. */
@@ -119,7 +118,6 @@ static void collect_start(unsigned i)
 		.rows = json_object_new_array(),
 		.busy = true,
 	};
-	list_init(&collect->place);
 	list_init(&collect->msg.link);
 	loop_post(&workers[i].loop, &collect->msg);
 }

@@ -48,6 +48,7 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 		.map_allowed = true,
 		.slot0 = slot0,
 		.close_msg.deliver = queue_close_deliver,
+		.serial = ++worker->queues_made,
 		.created_ns = worker->loop.now_ns,
 	};
 	list_init(&queue->live);
@@ -74,6 +75,7 @@ int queue_set_depth(struct queue *queue, uint16_t depth)
 	if (!queue->slots || !queue->free)
 		return -ENOMEM; /* queue_fini() frees what there is */
 	queue->depth = depth;
+	queue->sqhd = 1; /* Connect took the first entry */
 	for (unsigned tag = depth; tag >= 1; tag--) {
 		slot_init(queue, slot(queue, tag), tag);
 		queue->free[queue->n_free++] = slot(queue, tag);

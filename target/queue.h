@@ -61,6 +61,7 @@ struct queue {
 	bool fused_failed;       /* that Compare has failed already, or was refused */
 	struct list ctrl_link;   /* ctrl->queues, under its lock */
 	struct list worker_link; /* worker->queues, from queue_init() to queue_fini() */
+	uint64_t serial;         /* ascending along worker->queues */
 	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */
 	struct msg close_msg;
 	enum queue_close close_why;

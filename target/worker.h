@@ -29,6 +29,7 @@ struct worker {
 	unsigned connections; /* any thread: __atomic */
 	void *transport_state[2]; /* by transport's index in the registry */
 	struct list queues; /* queue.worker_link: all that live here; this worker's thread alone */
+	uint64_t queues_made;
 	struct worker_stats stats;
 	pthread_t thread;
 	bool started;
