@@ -85,7 +85,7 @@ static void tx_push(struct queue *q, const struct tx_entry *entry)
 /* The controller has not consumed every entry yet (Base 3.3.1.5). */
 static bool sq_full(const struct queue *q)
 {
-	return q->sqflow && (q->sq_tail + 1) % q->entries == q->sq_head;
+	return q->sqflow && q->sq_tail + 1 - q->sq_head == q->entries;
 }
 
 static void sgl_set(struct nvme_sqe *sqe, uint32_t len, bool in_capsule)
@@ -116,13 +116,13 @@ int queue_submit(struct queue *q, struct initiator_cmd *cmd)
 	slot->cmd = cmd;
 	slot->state = SLOT_QUEUED;
 	slot->cid = (uint16_t)(((slot->cid >> QUEUE_CID_SHIFT) + 1) << QUEUE_CID_SHIFT | index);
-	slot->sq_pos = (uint16_t)q->sq_tail;
+	slot->sq_pos = q->sq_tail;
 	slot->r2t_open = 0;
 	slot->in_capsule = fits_capsule(q, cmd);
 	slot->last_seen = false;
 	slot->ddgst_bad = false;
 	slot->moved = 0;
-	q->sq_tail = (q->sq_tail + 1) % q->entries;
+	q->sq_tail++;
 	cmd->sqe.cid = le16(slot->cid);
 	sgl_set(&cmd->sqe, cmd->len, slot->in_capsule);
 	cmd->start_ns = q->in->now_ns;
@@ -437,21 +437,20 @@ static void data_end(struct queue *q, const struct wire_event *event)
 static bool sqhd_ok(struct queue *q, const struct slot *slot, uint16_t sqhd)
 {
 	uint32_t size = q->entries;
-	uint32_t outstanding = (q->sq_tail + size - q->sq_head) % size;
-	uint32_t step, pos;
+	uint64_t head;
 
 	if (sqhd >= size) {
 		initiator_violation(q, "SQHD %u in a queue of %u entries", sqhd, size);
 		return false;
 	}
-	step = (sqhd + size - q->sq_head) % size;
-	pos = (slot->sq_pos + size - q->sq_head) % size;
-	if (step > outstanding || (pos < outstanding && step <= pos)) {
+	head = q->sq_head + (sqhd + size - q->sq_head % size) % size;
+	if (head > q->sq_tail || head <= slot->sq_pos) {
 		initiator_violation(q, "SQHD %u with CID %04xh: head was %u, its entry is %u, tail is %u",
-				    sqhd, slot->cid, q->sq_head, slot->sq_pos, q->sq_tail);
+				    sqhd, slot->cid, (unsigned)(q->sq_head % size),
+				    (unsigned)(slot->sq_pos % size), (unsigned)(q->sq_tail % size));
 		return false;
 	}
-	q->sq_head = sqhd;
+	q->sq_head = head;
 	return true;
 }
 

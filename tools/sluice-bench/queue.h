@@ -24,7 +24,7 @@ struct slot {
 	struct initiator_cmd *cmd;
 	enum slot_state state;
 	uint16_t cid;
-	uint16_t sq_pos;    /* its entry in the submission queue */
+	uint64_t sq_pos;    /* its place among all commands of the queue */
 	uint8_t r2t_open;   /* R2Ts not yet answered in full */
 	bool in_capsule;
 	bool last_seen;     /* C2HData with LAST_PDU arrived */
@@ -60,7 +60,7 @@ struct queue {
 
 	/* Submission queue (Base 3.3): entries, and where the controller said it has got. */
 	uint32_t entries;
-	uint32_t sq_tail, sq_head;
+	uint64_t sq_tail, sq_head; /* counted on, not wrapped: a slow command may be laps behind */
 	struct slot *slots;
 	uint16_t *free;
 	unsigned n_slots, n_free, n_held;
