@@ -70,7 +70,9 @@ static bool cmd_map(struct cmd *cmd)
 	struct ns *ns = cmd->ns;
 	uint64_t slba;
 
-	if (!ns || !ns->backend->ops->map || !cmd->queue->map_allowed || (sqe->flags & NVME_FUSE_MASK))
+	/* Not on the admin queue: Get Log Page has the opcode of Read, and may be about a namespace. */
+	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || !cmd->queue->map_allowed ||
+	    (sqe->flags & NVME_FUSE_MASK))
 		return false;
 	if (sqe->opcode != NVME_IO_READ && sqe->opcode != NVME_IO_WRITE)
 		return false;
