@@ -299,7 +299,8 @@ void cmd_complete(struct cmd *cmd, uint16_t status)
 		cmd_release(cmd);
 		return;
 	}
-	cmd->cqe.sqhd = le16(queue->sqhd);
+	/* FFFFh in the answer to Connect says that flow control is off; later on nobody looks. */
+	cmd->cqe.sqhd = le16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
 	cmd->cqe.sqid = le16(queue->qid);
 	cmd->cqe.status = le16((uint16_t)(status << 1));
 	cmd_set_state(cmd, CMD_RESPONDING);
