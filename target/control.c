@@ -393,7 +393,8 @@ static int socket_listen(const struct sockaddr_un *address, uid_t uid, gid_t gid
 		close(fd);
 		return rc;
 	}
-	if (chown(address->sun_path, uid, gid) || chmod(address->sun_path, 0660) ||
+	/* In this order: changing the mode of another user's file takes one capability more. */
+	if (chmod(address->sun_path, 0660) || chown(address->sun_path, uid, gid) ||
 	    lstat(address->sun_path, &control.inode) || listen(fd, MAX_CONTROL_CLIENTS)) {
 		rc = -errno;
 		unlink(address->sun_path);
@@ -465,7 +466,8 @@ static void socket_remove(void)
 	if (lstat(control.path, &st) || st.st_ino != control.inode.st_ino ||
 	    st.st_dev != control.inode.st_dev)
 		return;
-	if (unlink(control.path))
+	/* A daemon that gave up its privileges may not be allowed to; the next one will see that it is stale. */
+	if (unlink(control.path) && errno != EACCES && errno != EPERM)
 		log_warning("control socket: cannot remove %s: %s", control.path, strerror(errno));
 }
 
