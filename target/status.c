@@ -57,8 +57,8 @@ static const struct errno_row {
 
 uint16_t io_status_from_errno(int error, uint8_t opcode)
 {
-	bool reads = opcode == NVME_IO_READ || opcode == NVME_IO_COMPARE ||
-		     opcode == NVME_IO_VERIFY;
+	bool reads =
+		opcode == NVME_IO_READ || opcode == NVME_IO_COMPARE || opcode == NVME_IO_VERIFY;
 
 	if (!error)
 		return NVME_SC_SUCCESS;
