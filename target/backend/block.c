@@ -84,6 +84,23 @@ static void facts_read(const char *sysfs, struct block_facts *facts)
 		facts->host_zoned = !strncmp(text, "host-managed", 12);
 }
 
+/* The size in whole blocks; 0 when the device is gone. */
+static uint64_t block_size_now(const struct block *block)
+{
+	unsigned shift = block->uring.backend.limits.block_shift;
+	uint64_t size;
+
+	/* A partition keeps its size when the disk below it is pulled. */
+	if (access(block->sysfs, F_OK) || ioctl(block->uring.fd, BLKGETSIZE64, &size))
+		return 0;
+	return size >> shift << shift;
+}
+
+static bool block_gone(const struct uring_backend *ub)
+{
+	return !block_size_now((const struct block *)ub);
+}
+
 /* ------------------------------------------------------------------------------------------- opening */
 
 static int block_path(const struct opening *o, char *path, size_t len)
@@ -117,6 +134,10 @@ static int block_busy(const struct opening *o, const char *path, dev_t dev)
 	char holder[256];
 
 	holder_find("", major(dev), minor(dev), holder, sizeof(holder));
+	if (holder[0] && o->config->allow_mounted)
+		return opening_fail(o, -EBUSY, "%s is in use: %s; and this kernel lets nobody write to a "
+				    "mounted device (CONFIG_BLK_DEV_WRITE_MOUNTED): unmount it, or set "
+				    "read_only = yes", path, holder);
 	if (holder[0])
 		return opening_fail(o, -EBUSY, "%s is in use: %s; free it, or set allow_mounted = yes "
 				    "if losing what is there is all right", path, holder);
@@ -244,6 +265,7 @@ static int block_setup(const struct opening *o, struct block *block)
 	limits->fixed = true;
 	limits->volatile_cache = facts.write_back;
 	limits->rotational = facts.rotational;
+	ub->gone = block_gone;
 	block_zeroing(ub, &facts);
 	drive_identify(ub->fd, facts.nvme, &ub->backend.identity);
 	if (limits->read_only && !o->config->read_only)
@@ -300,14 +322,8 @@ static int block_health(struct backend *backend, struct nvme_smart_log *log)
 
 static int block_refresh(struct backend *backend)
 {
-	const struct block *block = block_of(backend);
-	unsigned shift = backend->limits.block_shift;
-	uint64_t size;
+	uint64_t size = block_size_now(block_of(backend));
 
-	/* A partition keeps its size when the disk below it is pulled. */
-	if (access(block->sysfs, F_OK) || ioctl(block->uring.fd, BLKGETSIZE64, &size))
-		return -ENODEV;
-	size = size >> shift << shift;
 	if (!size)
 		return -ENODEV;
 	if (size == backend_size(backend))

@@ -171,6 +171,16 @@ static bool io_failed(struct backend_io *io, int *error)
 	return true;
 }
 
+static void io_finish(struct backend_io *io, int error)
+{
+	const struct uring_backend *ub = uring_of(io->backend);
+
+	/* The kernel says EIO for a bad block and for a drive that was pulled; hosts must know which. */
+	if ((error == -EIO || error == -ENXIO) && ub->gone && ub->gone(ub))
+		error = -ENODEV;
+	io->done(io, error);
+}
+
 static void uring_done(struct op *op, int res, uint32_t flags)
 {
 	struct backend_io *io = container_of(op, struct backend_io, op);
@@ -191,7 +201,7 @@ static void uring_done(struct op *op, int res, uint32_t flags)
 		io_issue(io);
 		return;
 	}
-	io->done(io, error);
+	io_finish(io, error);
 }
 
 void uring_submit(struct backend *backend, struct loop *loop, struct backend_io *io)

@@ -21,6 +21,8 @@ struct uring_backend {
 	enum uring_discard discard;
 	int zero_mode;       /* for fallocate: write zeroes, deallocating nothing where it can */
 	int zero_unmap_mode; /* the same where deallocating is welcome */
+	/* Asked after an error: is the device gone? Does not block. NULL: it cannot go. */
+	bool (*gone)(const struct uring_backend *ub);
 };
 
 /*

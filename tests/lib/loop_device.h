@@ -18,14 +18,13 @@ struct loop_device {
 };
 
 /*
- * Makes a device of @size bytes with blocks of @block bytes. 0, or negative errno with @why written:
+ * Makes a device of @size bytes with blocks of @block bytes; @flags: LO_FLAGS_*. 0, or negative errno with @why written:
  * not permitted, or no loop devices here.
  */
-static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint32_t block, bool read_only,
+static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint32_t block, uint32_t flags,
 				   char *why, size_t whylen)
 {
-	struct loop_config config = { .block_size = block,
-				      .info.lo_flags = read_only ? LO_FLAGS_READ_ONLY : 0 };
+	struct loop_config config = { .block_size = block, .info.lo_flags = flags };
 	int control, backing, number, rc;
 
 	snprintf(dev->file, sizeof(dev->file), "/var/tmp/sluice-loop-XXXXXX");
@@ -48,6 +47,12 @@ static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint3
 		}
 	}
 	rc = dev->fd < 0 ? -errno : 0;
+	/* Some kernels mount nothing that anybody has open for writing. */
+	if (!rc) {
+		close(dev->fd);
+		dev->fd = open(dev->path, O_RDONLY | O_CLOEXEC);
+		assert_true(dev->fd >= 0);
+	}
 	if (control >= 0)
 		close(control);
 	close(backing);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 
 #include "base/limits.h"
 #include "base/loop.h"
@@ -18,7 +19,12 @@ struct loop_thread {
 static inline void loop_thread_init(struct loop_thread *lt)
 {
 	const struct loop_options options = { .sq_entries = 256, .cq_entries = 1024 };
+	struct rlimit files;
 
+	/* The table of fixed files may be no larger than the number of open ones. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	assert_int_equal(loop_init(&lt->loop, &options), 0);
 }
 

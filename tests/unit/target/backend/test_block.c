@@ -2,7 +2,10 @@
 /* What is particular to block devices: who has them, their geometry, and what is refused. */
 #include "backend_rig.h"
 
+#include <linux/blkpg.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "loop_device.h"
 
@@ -28,11 +31,11 @@ static struct backend *opened(const struct config_namespace *config)
 	return backend;
 }
 
-static void device_make(uint32_t block, bool read_only)
+static void device_make(uint32_t block, uint32_t flags)
 {
 	char why[128];
 
-	assert_int_equal(loop_device_make(&dev, 8 * MIB, block, read_only, why, sizeof(why)), 0);
+	assert_int_equal(loop_device_make(&dev, 8 * MIB, block, flags, why, sizeof(why)), 0);
 }
 
 static void geometry_is_the_device_s(void **state)
@@ -41,7 +44,7 @@ static void geometry_is_the_device_s(void **state)
 	struct backend *backend;
 
 	(void)state;
-	device_make(512, false);
+	device_make(512, 0);
 	config = block_config(dev.path);
 	backend = opened(&config);
 	assert_int_equal(backend_size(backend), 8 * MIB);
@@ -64,7 +67,7 @@ static void blocks_cannot_be_smaller_than_the_device_s(void **state)
 	char err[BACKEND_ERROR_MAX];
 
 	(void)state;
-	device_make(4096, false);
+	device_make(4096, 0);
 	config = block_config(dev.path);
 	config.block_size = 512;
 	rig_refused(&config, -EINVAL, err);
@@ -83,7 +86,7 @@ static void a_read_only_device_is_served_read_only(void **state)
 	struct backend *backend;
 
 	(void)state;
-	device_make(512, true);
+	device_make(512, LO_FLAGS_READ_ONLY);
 	config = block_config(dev.path);
 	backend = opened(&config);
 	assert_true(backend->limits.read_only);
@@ -110,7 +113,7 @@ static void other_kinds_are_refused(void **state)
 	config = block_config("");
 	rig_refused(&config, -EINVAL, err);
 	assert_contains(err, "needs a device");
-	device_make(512, false);
+	device_make(512, 0);
 	config = block_config(dev.path);
 	strcpy(config.backend, "file");
 	rig_refused(&config, -EINVAL, err);
@@ -135,7 +138,7 @@ static void an_empty_device_is_refused(void **state)
 	char err[BACKEND_ERROR_MAX];
 
 	(void)state;
-	device_make(512, false);
+	device_make(512, 0);
 	/* The device stays, its medium goes. */
 	assert_int_equal(truncate(dev.file, 0), 0);
 	assert_int_equal(ioctl(dev.fd, LOOP_SET_CAPACITY), 0);
@@ -151,7 +154,7 @@ static void growth_is_noticed(void **state)
 	struct rig rig;
 
 	(void)state;
-	device_make(512, false);
+	device_make(512, 0);
 	config = block_config(dev.path);
 	rig = (struct rig){ .config = config };
 	rig_open(&rig);
@@ -164,6 +167,8 @@ static void growth_is_noticed(void **state)
 	assert_int_equal(truncate(dev.file, 0), 0);
 	assert_int_equal(ioctl(dev.fd, LOOP_SET_CAPACITY), 0);
 	assert_int_equal(rig.backend->ops->refresh(rig.backend), -ENODEV);
+	/* Not what a bad block gives. */
+	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), -ENODEV);
 	rig_close(&rig);
 	loop_device_remove(&dev);
 }
@@ -176,7 +181,7 @@ static void another_opener_keeps_it(void **state)
 	int fd;
 
 	(void)state;
-	device_make(512, false);
+	device_make(512, 0);
 	config = block_config(dev.path);
 	fd = open(dev.path, O_RDWR | O_EXCL | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -192,6 +197,60 @@ static void another_opener_keeps_it(void **state)
 	loop_device_remove(&dev);
 }
 
+/* Adds the partition of the second MiB and makes a node for it; its path goes to @path. */
+static void partition_make(char *path, size_t len)
+{
+	struct blkpg_partition part = { .start = MIB, .length = MIB, .pno = 1 };
+	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part };
+	const char *name = strrchr(dev.path, '/') + 1;
+	unsigned dev_major, dev_minor;
+	char file[128];
+	FILE *f;
+
+	assert_int_equal(ioctl(dev.fd, BLKPG, &arg), 0);
+	snprintf(file, sizeof(file), "/sys/block/%s/%sp1/dev", name, name);
+	f = fopen(file, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%u:%u", &dev_major, &dev_minor), 2);
+	fclose(f);
+	snprintf(path, len, "%sp1", dev.path);
+	/* Where nobody else makes the nodes. */
+	if (mknod(path, S_IFBLK | 0600, makedev(dev_major, dev_minor)))
+		assert_int_equal(errno, EEXIST);
+}
+
+static void a_partition_is_a_device_of_its_own(void **state)
+{
+	struct config_namespace config, whole;
+	char path[96], err[BACKEND_ERROR_MAX], text[6] = "";
+	struct rig rig;
+	int fd;
+
+	(void)state;
+	device_make(512, LO_FLAGS_PARTSCAN);
+	partition_make(path, sizeof(path));
+	config = block_config(path);
+	rig = (struct rig){ .config = config };
+	rig_open(&rig);
+	assert_int_equal(backend_size(rig.backend), MIB);
+	/* Its limits are those of the disk. */
+	assert_true(rig.backend->limits.volatile_cache && rig.backend->limits.discard);
+	memcpy(rig.area.base, "here", 4);
+	assert_int_equal(rig_rw(&rig, BACKEND_WRITE, 4096, 512), 0);
+	assert_int_equal(rig_op(&rig, BACKEND_FLUSH, 0, 0, 0), 0);
+	fd = open(dev.file, O_RDONLY);
+	assert_int_equal(pread(fd, text, 4, MIB + 4096), 4);
+	assert_string_equal(text, "here");
+	close(fd);
+	/* Disk and partition are the same blocks. */
+	whole = block_config(dev.path);
+	rig_refused(&whole, -EBUSY, err);
+	assert_int_equal(rig.backend->ops->refresh(rig.backend), 0);
+	rig_close(&rig);
+	unlink(path);
+	loop_device_remove(&dev);
+}
+
 static void a_mounted_device_is_refused(void **state)
 {
 	char dir[] = "/tmp/sluice-mount-XXXXXX", command[128], err[BACKEND_ERROR_MAX];
@@ -199,7 +258,7 @@ static void a_mounted_device_is_refused(void **state)
 	struct backend *backend;
 
 	(void)state;
-	device_make(512, false);
+	device_make(512, 0);
 	config = block_config(dev.path);
 	snprintf(command, sizeof(command), "mkfs.ext4 -q %s 2>&1", dev.path);
 	if (system(command) || !mkdtemp(dir) || mount(dev.path, dir, "ext4", 0, NULL)) {
@@ -229,12 +288,13 @@ int main(void)
 		cmocka_unit_test(an_empty_device_is_refused),
 		cmocka_unit_test(growth_is_noticed),
 		cmocka_unit_test(another_opener_keeps_it),
+		cmocka_unit_test(a_partition_is_a_device_of_its_own),
 		cmocka_unit_test(a_mounted_device_is_refused),
 	};
 	struct loop_device probe;
 	char why[128];
 
-	if (loop_device_make(&probe, MIB, 512, false, why, sizeof(why))) {
+	if (loop_device_make(&probe, MIB, 512, 0, why, sizeof(why))) {
 		printf("skipped: %s\n", why);
 		return UNIT_SKIPPED;
 	}

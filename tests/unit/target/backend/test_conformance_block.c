@@ -23,11 +23,11 @@ int main(void)
 	char why[128];
 	int rc;
 
-	if (loop_device_make(&dev_512, DEVICE_BYTES, 512, false, why, sizeof(why))) {
+	if (loop_device_make(&dev_512, DEVICE_BYTES, 512, 0, why, sizeof(why))) {
 		printf("skipped: %s\n", why);
 		return UNIT_SKIPPED;
 	}
-	if (loop_device_make(&dev_4k, DEVICE_BYTES, 4096, false, why, sizeof(why))) {
+	if (loop_device_make(&dev_4k, DEVICE_BYTES, 4096, 0, why, sizeof(why))) {
 		loop_device_remove(&dev_512);
 		printf("skipped: %s\n", why);
 		return UNIT_SKIPPED;
