@@ -18,6 +18,7 @@ static const struct config *the_config;
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t generation = 1;
+static uint64_t announced = 1;  /* the generation that discovery controllers were told of last */
 static uint64_t open_listeners; /* bit per index */
 _Static_assert(MAX_LISTENERS * 2 <= 64,
 	       "one bit for each listener, and for the discovery one beside it");
@@ -53,8 +54,17 @@ static uint64_t picture_refresh(uint64_t *open)
 
 void discovery_changed(void)
 {
-	picture_refresh(NULL);
-	subsys_notify(&subsystems[0], NVME_AEN_DISCOVERY, 0);
+	uint64_t current = picture_refresh(NULL);
+	bool news;
+
+	/* Someone who read the log in the meantime may have moved the generation already. */
+	pthread_mutex_lock(&lock);
+	news = current > announced;
+	if (news)
+		announced = current;
+	pthread_mutex_unlock(&lock);
+	if (news)
+		subsys_notify(&subsystems[0], NVME_AEN_DISCOVERY, 0);
 }
 
 uint64_t discovery_genctr(void)
