@@ -114,27 +114,35 @@ static int listener_init(struct listener *listener, const struct config_listener
 	return 0;
 }
 
-/* Is discovery on @port of this address served already, by the file or by a listener made here? */
+static const char *wildcard_of(const char *address)
+{
+	return strchr(address, ':') ? "::" : "0.0.0.0";
+}
+
+/* Is @port of this address served already, by the file or by a listener made here? */
 static bool address_is_served(const char *address, uint16_t port)
 {
 	for (unsigned i = 0; i < n_listeners; i++)
 		if (listeners[i].config->port == port &&
 		    (!strcmp(listeners[i].config->address, address) ||
-		     !strcmp(listeners[i].config->address, "0.0.0.0") ||
-		     !strcmp(listeners[i].config->address, "::")))
+		     !strcmp(listeners[i].config->address, wildcard_of(address))))
 			return true;
 	return false;
 }
 
-/* Discovery on its well-known port, beside each listener that is on another one. */
-static int listener_init_discovery(const struct config *config)
+/*
+ * Discovery on its well-known port, beside each listener that is on another one. Called for the
+ * wildcard addresses first: one of them leaves no room for others on its port.
+ */
+static int listener_init_discovery(const struct config *config, bool wildcards)
 {
-	for (unsigned i = 0; i < config->n_listeners; i++) {
+	for (unsigned i = 0; i < config->n_listeners && config->discovery.port; i++) {
 		const struct config_listener *beside = &config->listeners[i];
 		struct listener *listener = &listeners[n_listeners];
 		int rc;
 
-		if (!config->discovery.port || address_is_served(beside->address, config->discovery.port))
+		if (!strcmp(beside->address, wildcard_of(beside->address)) != wildcards ||
+		    address_is_served(beside->address, config->discovery.port))
 			continue;
 		listener->own = *beside;
 		listener->own.port = config->discovery.port;
@@ -151,19 +159,21 @@ static int listener_init_discovery(const struct config *config)
 
 int listener_init_all(const struct config *config)
 {
+	int rc;
+
 	listeners = calloc(2 * config->n_listeners, sizeof(*listeners));
 	if (!listeners) {
 		log_error("no memory for %u listeners", config->n_listeners);
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < config->n_listeners; i++) {
-		int rc = listener_init(&listeners[i], &config->listeners[i]);
-
+		rc = listener_init(&listeners[i], &config->listeners[i]);
 		if (rc)
 			return rc;
 		n_listeners++;
 	}
-	return listener_init_discovery(config);
+	rc = listener_init_discovery(config, true);
+	return rc ? rc : listener_init_discovery(config, false);
 }
 
 void listener_start_all(void)

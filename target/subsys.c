@@ -91,8 +91,15 @@ int subsys_open_all(const struct config *config)
 	the_config = config;
 	n_subsystems = config->n_subsystems + 1;
 	subsys_init(&subsystems[0], NULL);
-	for (unsigned i = 0; i < config->n_subsystems; i++)
-		subsys_init(&subsystems[i + 1], &config->subsystems[i]);
+	for (unsigned i = 0; i < config->n_subsystems; i++) {
+		const struct config_subsystem *one = &config->subsystems[i];
+
+		subsys_init(&subsystems[i + 1], one);
+		if (!one->hosts.any && !one->hosts.n)
+			log_warning("%s:%d: subsystem %s admits no host; add allow_host = NQN for each that may "
+				    "attach",
+				    one->where.file, one->where.line, one->nqn);
+	}
 	/* All of them, so that one start tells of every fault. */
 	for (unsigned i = 0; i < config->n_namespaces; i++) {
 		int one = ns_open(&config->namespaces[i]);
