@@ -193,12 +193,14 @@ static int append_origin(const struct verify *v, char *text, int at, uint64_t lb
 
 	for (uint32_t back = 1; back <= TORN_BACK && back < gen; back++) {
 		block_fill(v, lba, gen - back, scratch);
+		if (memcmp(words, scratch, v->block_size) == 0)
+			return append(text, at, "; all of it is of generation %u: a lost write",
+				      gen - back);
 		for (end = from; end < n && words[end] == scratch[end]; end++)
 			;
 		if (end > from)
-			return append(text, at, "; bytes %zu to %zu are of generation %u%s",
-				      from * sizeof(*words), end * sizeof(*words) - 1, gen - back,
-				      from || end < n ? ": a torn block" : ": a lost write");
+			return append(text, at, "; bytes %zu to %zu are of generation %u: a torn block",
+				      from * sizeof(*words), end * sizeof(*words) - 1, gen - back);
 	}
 	for (end = from; end < n && words[end] == 0; end++)
 		;
