@@ -105,7 +105,7 @@ static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
 						io->offset, io->len);
 		break;
 	case BACKEND_OPCODES:
-		assert(!"an opcode");
+		assert(0 && "an opcode");
 	}
 }
 
