@@ -383,6 +383,35 @@ static void pairs_and_little_memory(void **state)
 		pool_put(&workers[0].pool, &rest[i]);
 }
 
+/* A second half does not line up behind those who wait for what its first half holds. */
+static void second_half_overtakes(void **state)
+{
+	static struct fake_conn other;
+	static struct fake_call waits;
+	struct io plain = { NVME_IO_COMPARE, .nsid = 2, .nlb = 128, .in = b };
+	struct io compare = compare_of(2, 0, 128, a), write = write_of(2, 0, 128, b);
+	struct span taken[9];
+
+	(void)state;
+	fake_attach_io(&other, &workers[0], &fake_host, &io_admin, 3);
+	plain_write(2, 0, 128, a);
+	/* Leaves 256 KiB: the pair needs 192, the other Compare 128. */
+	for (unsigned i = 0; i < 9; i++) {
+		uint32_t len = i < 7 ? 1 << 20 : i == 7 ? 512 << 10 : 256 << 10;
+
+		assert_int_equal(pool_get(&workers[0].pool, len, &taken[i]), 0);
+	}
+	io_begin(&io_conn[0], &compare, &first);
+	io_begin(&other, &plain, &waits);
+	assert_false(fake_is_done(&waits));
+	io_begin(&io_conn[0], &write, &second);
+	ends(0, 0);
+	assert_int_equal(fake_finish(&waits), 0);
+	for (unsigned i = 0; i < 9; i++)
+		pool_put(&workers[0].pool, &taken[i]);
+	fake_gone(&other);
+}
+
 /* ------------------------------------------------------------------------------- abort, lost queue */
 
 struct abort {
@@ -704,6 +733,7 @@ int main(void)
 		TEST(data_that_is_damaged),
 		TEST(broken_pair_while_fetching),
 		TEST(pairs_and_little_memory),
+		TEST(second_half_overtakes),
 		TEST(abort_of_halves),
 		TEST(lost_connection),
 		TEST(writes_wait_outside),
