@@ -197,6 +197,55 @@ static void another_opener_keeps_it(void **state)
 	loop_device_remove(&dev);
 }
 
+/* Cache flushes that the device has completed. */
+static uint64_t flushes_done(void)
+{
+	char file[64];
+	uint64_t n = 0;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "/sys/block/%s/stat", strrchr(dev.path, '/') + 1);
+	f = fopen(file, "r");
+	assert_non_null(f);
+	/* The 16th number. */
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(fscanf(f, "%lu", &n), 1);
+	fclose(f);
+	return n;
+}
+
+/* What is to be durable empties the device's cache; nothing else does. */
+static void durability_reaches_the_device(void **state)
+{
+	struct config_namespace config;
+	struct rig_io rio;
+	struct rig rig;
+	uint64_t before;
+
+	(void)state;
+	device_make(512, 0);
+	config = block_config(dev.path);
+	rig = (struct rig){ .config = config };
+	rig_open(&rig);
+	before = flushes_done();
+	assert_int_equal(rig_rw(&rig, BACKEND_WRITE, 0, 4096), 0);
+	assert_int_equal(rig_op(&rig, BACKEND_WRITE_ZEROES, 0, 0, 4096), 0);
+	assert_int_equal(flushes_done(), before);
+	assert_int_equal(rig_op(&rig, BACKEND_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(flushes_done(), before + 1);
+	rig_io_init(&rio, &rig, BACKEND_WRITE, 0, 4096);
+	rio.io.flags = BACKEND_IO_FUA;
+	rig_io_add(&rio, &rig.area, 0, 4096);
+	assert_int_equal(rig_io_run(&rio), 0);
+	assert_int_equal(flushes_done(), before + 2);
+	assert_int_equal(rig_op(&rig, BACKEND_WRITE_ZEROES, BACKEND_IO_FUA, 0, 4096), 0);
+	assert_int_equal(flushes_done(), before + 3);
+	assert_int_equal(rig_op(&rig, BACKEND_WRITE_ZEROES, BACKEND_IO_FUA | BACKEND_IO_UNMAP, 0, 4096), 0);
+	assert_int_equal(flushes_done(), before + 4);
+	rig_close(&rig);
+	loop_device_remove(&dev);
+}
+
 /* Adds the partition of the second MiB and makes a node for it; its path goes to @path. */
 static void partition_make(char *path, size_t len)
 {
@@ -288,6 +337,7 @@ int main(void)
 		cmocka_unit_test(an_empty_device_is_refused),
 		cmocka_unit_test(growth_is_noticed),
 		cmocka_unit_test(another_opener_keeps_it),
+		cmocka_unit_test(durability_reaches_the_device),
 		cmocka_unit_test(a_partition_is_a_device_of_its_own),
 		cmocka_unit_test(a_mounted_device_is_refused),
 	};
