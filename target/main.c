@@ -18,6 +18,8 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "target/admin.h"
+#include "target/backend/drive_helper.h"
 #include "target/control.h"
 #include "target/listener.h"
 #include "target/privilege.h"
@@ -274,6 +276,8 @@ static void stop(const struct config *config)
 	control_close();
 	for (unsigned i = 0; i < n_workers; i++)
 		worker_stop(&workers[i]);
+	drive_helper_stop();
+	smart_stop();
 }
 
 /* ----------------------------------------------------------------------------------------- serving */
@@ -334,11 +338,30 @@ static void serve(int signal_fd)
 	}
 }
 
+/* Only a drive has health to tell. */
+static void start_drive_helper(const struct config *config)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < config->n_namespaces; i++) {
+		if (!strcmp(config->namespaces[i].backend, "block")) {
+			rc = drive_helper_start();
+			break;
+		}
+	}
+	if (rc)
+		log_warning("cannot start the process that reads the drives' health: %s", strerror(-rc));
+}
+
 /* Everything that privileges are for is open; the rest runs without. */
 static int run(const struct config *config, int signal_fd)
 {
 	int rc = 0;
 
+	rc = smart_start();
+	if (rc)
+		log_warning("SMART logs are of the target alone, without the drives': %s", strerror(-rc));
+	rc = 0;
 	for (unsigned i = 0; i < n_workers && !rc; i++)
 		rc = worker_start(&workers[i]);
 	if (!rc) {
@@ -360,10 +383,11 @@ static int daemon_main(const struct config *config)
 	daemon_info.config = config;
 	rc = privilege_find(&config->daemon, &ids);
 	if (rc)
-		return rc;
+		goto out_signals;
+	start_drive_helper(config);
 	rc = workers_init(config);
 	if (rc)
-		return rc;
+		goto out_helper;
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;
@@ -389,10 +413,12 @@ out_subsys:
 	/* Rings go before backends: they may hold requests that were given up. */
 	workers_fini();
 	subsys_close_all();
-	close(signal_fd);
-	return rc;
+	goto out_helper;
 out_workers:
 	workers_fini();
+out_helper:
+	drive_helper_stop();
+out_signals:
 	close(signal_fd);
 	return rc;
 }

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "target/backend/drive_helper.h"
 #include "target/backend/holder.h"
 #include "target/backend/opening.h"
 #include "target/backend/registry.h"
@@ -317,7 +318,7 @@ static int block_health(struct backend *backend, struct nvme_smart_log *log)
 
 	if (!backend->identity.valid)
 		return -ENOTSUP;
-	return drive_smart(block_of(backend)->uring.fd, log);
+	return drive_helper_smart(block_of(backend)->uring.fd, log);
 }
 
 static int block_refresh(struct backend *backend)
