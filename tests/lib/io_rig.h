@@ -37,13 +37,14 @@ static inline bool io_has_data(uint8_t opcode)
 
 static inline void io_begin(struct fake_conn *conn, const struct io *io, struct fake_call *call)
 {
-	static uint16_t cid;
+	static uint16_t last_cid;
+	uint16_t cid = __atomic_add_fetch(&last_cid, 1, __ATOMIC_RELAXED);
 
 	*call = (struct fake_call){
 		.sqe = {
 			.opcode = io->opcode,
 			.flags = io->flags,
-			.cid = le16(++cid),
+			.cid = le16(cid),
 			.nsid = le32(io->nsid == IO_NSID_ZERO ? 0 : io->nsid ? io->nsid : 1),
 			.cdw10 = le32((uint32_t)io->slba),
 			.cdw11 = le32((uint32_t)(io->slba >> 32) | io->cdw11),
@@ -109,6 +110,43 @@ static inline void io_release_here(void *arg)
 static inline void io_release_fetches(struct fake_conn *conn)
 {
 	fake_on(conn->worker, io_release_here, conn);
+}
+
+/* Memory that a test keeps from a worker. */
+struct io_memory {
+	struct worker *worker;
+	uint64_t leave;
+	struct span taken[16];
+	unsigned n;
+};
+
+static inline void io_memory_take_here(void *arg)
+{
+	struct io_memory *memory = arg;
+	struct pool *pool = &memory->worker->pool;
+
+	for (uint32_t len = FAKE_MEMORY / 2; pool->free_bytes > memory->leave; len /= 2)
+		assert_int_equal(pool_get(pool, len, &memory->taken[memory->n++]), 0);
+}
+
+/* Leaves @leave bytes, a power of two, in one piece. */
+static inline void io_memory_take(struct io_memory *memory, struct worker *worker, uint64_t leave)
+{
+	*memory = (struct io_memory){ .worker = worker, .leave = leave };
+	fake_on(worker, io_memory_take_here, memory);
+}
+
+static inline void io_memory_put_here(void *arg)
+{
+	struct io_memory *memory = arg;
+
+	while (memory->n)
+		pool_put(&memory->worker->pool, &memory->taken[--memory->n]);
+}
+
+static inline void io_memory_put(struct io_memory *memory)
+{
+	fake_on(memory->worker, io_memory_put_here, memory);
 }
 
 /* All memory of all workers is back in its pool, and no fence is left closed. */

@@ -223,7 +223,8 @@ static void gone_namespace_is_a_path_error(void **state)
 	(void)state;
 	__atomic_store_n(&io_ns(1)->gone, true, __ATOMIC_RELEASE);
 	assert_int_equal(read_at(1, 0, 1, b), NVME_SC_INTERNAL_PATH_ERROR);
-	assert_int_equal(io_run((struct io){ NVME_IO_FLUSH }), NVME_SC_INTERNAL_PATH_ERROR);
+	assert_int_equal(io_run((struct io){ .opcode = NVME_IO_FLUSH }),
+			 NVME_SC_INTERNAL_PATH_ERROR);
 	__atomic_store_n(&io_ns(1)->gone, false, __ATOMIC_RELEASE);
 	assert_int_equal(read_at(1, 0, 1, b), 0);
 }
@@ -615,12 +616,10 @@ static void shortage_of_memory(void **state)
 {
 	static struct fake_call calls[30];
 	static uint8_t data[30][IO_MAX];
-	struct span taken[6];
+	struct io_memory memory;
 
 	(void)state;
-	/* Leaves 2 MiB of the 8. */
-	for (unsigned i = 0; i < 6; i++)
-		assert_int_equal(pool_get(&workers[0].pool, 1 << 20, &taken[i]), 0);
+	io_memory_take(&memory, &workers[0], 512 << 10);
 	for (unsigned round = 0; round < 10; round++) {
 		for (unsigned i = 0; i < 30; i++) {
 			static const uint8_t opcodes[] = { NVME_IO_WRITE, NVME_IO_COMPARE,
@@ -638,8 +637,7 @@ static void shortage_of_memory(void **state)
 				assert_int_equal(status, 0);
 		}
 	}
-	for (unsigned i = 0; i < 6; i++)
-		pool_put(&workers[0].pool, &taken[i]);
+	io_memory_put(&memory);
 }
 
 static uint64_t memory_waits(void)
@@ -652,13 +650,12 @@ static void commands_wait_for_memory(void **state)
 {
 	static struct fake_call held[8], late[4];
 	uint64_t before = memory_waits();
-	struct span taken[7];
+	struct io_memory memory;
 
 	(void)state;
-	for (unsigned i = 0; i < 7; i++)
-		assert_int_equal(pool_get(&workers[0].pool, 1 << 20, &taken[i]), 0);
+	io_memory_take(&memory, &workers[0], 1 << 20);
 	io_conn[0].hold_fetch = true;
-	/* 1 MiB is left: eight times 64 KiB of data and as much to read into. */
+	/* 1 MiB: eight times 64 KiB of data and as much to read into. */
 	for (unsigned i = 0; i < 8; i++) {
 		struct io io = { NVME_IO_COMPARE, .nsid = 2, .slba = i * 128, .nlb = 128 };
 
@@ -674,9 +671,7 @@ static void commands_wait_for_memory(void **state)
 	assert_int_equal(memory_waits(), before + 4);
 	for (unsigned i = 0; i < 4; i++)
 		assert_false(fake_is_done(&late[i]));
-	for (unsigned i = 0; i < 7; i++)
-		pool_put(&workers[0].pool, &taken[i]);
-	fake_settle(&workers[0]);
+	io_memory_put(&memory);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(fake_finish(&late[i]), 0);
 	io_release_fetches(&io_conn[0]);

@@ -348,16 +348,13 @@ static void pairs_and_little_memory(void **state)
 	enum { PAIRS = 6 };
 	static struct fake_call calls[PAIRS][2], other;
 	struct io read = { NVME_IO_READ, .nsid = 2, .nlb = 128 };
-	struct span taken[7], rest[2];
+	struct io_memory memory;
 
 	(void)state;
-	for (unsigned i = 0; i < 7; i++)
-		assert_int_equal(pool_get(&workers[0].pool, 1 << 20, &taken[i]), 0);
-	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(pool_get(&workers[0].pool, 256 << 10, &rest[i]), 0);
+	io_memory_take(&memory, &workers[0], 512 << 10);
 	plain_write(2, 0, 128, a);
 	io_conn[0].hold_fetch = true;
-	/* 512 KiB are left: two pairs of 192 KiB, and four that wait, a read behind them. */
+	/* 512 KiB: two pairs of 192 KiB, and four that wait, a read behind them. */
 	for (unsigned i = 0; i < PAIRS; i++) {
 		struct io compare = compare_of(2, 0, 128, i % 2 ? b : a);
 		struct io write = write_of(2, 0, 128, i % 2 ? a : b);
@@ -377,10 +374,7 @@ static void pairs_and_little_memory(void **state)
 	}
 	assert_int_equal(fake_finish(&other), 0);
 	stored(2, 0, 128, a);
-	for (unsigned i = 0; i < 7; i++)
-		pool_put(&workers[0].pool, &taken[i]);
-	for (unsigned i = 0; i < 2; i++)
-		pool_put(&workers[0].pool, &rest[i]);
+	io_memory_put(&memory);
 }
 
 /* A second half does not line up behind those who wait for what its first half holds. */
@@ -390,25 +384,20 @@ static void second_half_overtakes(void **state)
 	static struct fake_call waits;
 	struct io plain = { NVME_IO_COMPARE, .nsid = 2, .nlb = 128, .in = b };
 	struct io compare = compare_of(2, 0, 128, a), write = write_of(2, 0, 128, b);
-	struct span taken[9];
+	struct io_memory memory;
 
 	(void)state;
 	fake_attach_io(&other, &workers[0], &fake_host, &io_admin, 3);
 	plain_write(2, 0, 128, a);
-	/* Leaves 256 KiB: the pair needs 192, the other Compare 128. */
-	for (unsigned i = 0; i < 9; i++) {
-		uint32_t len = i < 7 ? 1 << 20 : i == 7 ? 512 << 10 : 256 << 10;
-
-		assert_int_equal(pool_get(&workers[0].pool, len, &taken[i]), 0);
-	}
+	/* 256 KiB: the pair needs 192, the other Compare 128. */
+	io_memory_take(&memory, &workers[0], 256 << 10);
 	io_begin(&io_conn[0], &compare, &first);
 	io_begin(&other, &plain, &waits);
 	assert_false(fake_is_done(&waits));
 	io_begin(&io_conn[0], &write, &second);
 	ends(0, 0);
 	assert_int_equal(fake_finish(&waits), 0);
-	for (unsigned i = 0; i < 9; i++)
-		pool_put(&workers[0].pool, &taken[i]);
+	io_memory_put(&memory);
 	fake_gone(&other);
 }
 
