@@ -185,11 +185,6 @@ static uint16_t kato_set(struct cmd *cmd, uint32_t value)
 
 /* ---------------------------------------------------------------------------- write protection */
 
-static bool ns_is_protected(const struct ns *ns)
-{
-	return __atomic_load_n(&ns->read_only, __ATOMIC_RELAXED);
-}
-
 /* Read-only by configuration or device: no host can change that. */
 static bool ns_is_read_only_for_good(const struct ns *ns)
 {
@@ -198,7 +193,7 @@ static bool ns_is_read_only_for_good(const struct ns *ns)
 
 static uint32_t write_protect_get(const struct cmd *cmd, bool initial)
 {
-	return (initial ? ns_is_read_only_for_good(cmd->ns) : ns_is_protected(cmd->ns))
+	return (initial ? ns_is_read_only_for_good(cmd->ns) : ns_is_read_only(cmd->ns))
 		       ? WRITE_PROTECT_ON
 		       : WRITE_PROTECT_NONE;
 }
@@ -225,7 +220,7 @@ static void write_protect_apply(struct cmd *cmd, uint32_t value)
 	struct ns *ns = cmd->ns;
 	bool protect = value == WRITE_PROTECT_ON;
 
-	if (ns_is_protected(ns) == protect) {
+	if (ns_is_read_only(ns) == protect) {
 		cmd_complete(cmd, NVME_SC_SUCCESS);
 		return;
 	}

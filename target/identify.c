@@ -142,7 +142,7 @@ static void identify_zeros(struct cmd *cmd)
 
 static uint8_t nsattr(const struct ns *ns)
 {
-	return __atomic_load_n(&ns->read_only, __ATOMIC_RELAXED) ? NVME_NSATTR_READ_ONLY : 0;
+	return ns_is_read_only(ns) ? NVME_NSATTR_READ_ONLY : 0;
 }
 
 /* Sizes and alignments that suit the device, in blocks (NVM Command Set, OPTPERF); 0's based. */

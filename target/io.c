@@ -140,7 +140,7 @@ static uint16_t ns_parse(struct cmd *cmd, const struct io_command *command)
 	/* Out of reach from here, maybe not on another path: without DNR the host tries that. */
 	if (__atomic_load_n(&cmd->ns->gone, __ATOMIC_RELAXED))
 		return NVME_SC_INTERNAL_PATH_ERROR;
-	if (command->writes && cmd->ns->read_only)
+	if (command->writes && ns_is_read_only(cmd->ns))
 		return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
 				 NVME_SC_NS_WRITE_PROTECTED | NVME_STATUS_DNR);
 	return 0;

@@ -25,7 +25,7 @@ struct ns {
 	uint32_t nsid;
 	uint32_t index;  /* among all namespaces; the fixed file's index too */
 	uint8_t block_shift;
-	bool read_only;
+	bool read_only;  /* atomic: feature 84h changes it */
 	bool gone;       /* the device disappeared; atomic */
 	bool fenced;     /* atomic; io_fence.h */
 	uint64_t blocks; /* atomic: refresh changes it */
@@ -38,6 +38,12 @@ struct ns {
 static inline uint64_t ns_blocks(const struct ns *ns)
 {
 	return __atomic_load_n(&ns->blocks, __ATOMIC_RELAXED);
+}
+
+/* Now: by configuration, by the device, or because a host protected it. */
+static inline bool ns_is_read_only(const struct ns *ns)
+{
+	return __atomic_load_n(&ns->read_only, __ATOMIC_RELAXED);
 }
 
 /* Sum over all workers. */

@@ -47,7 +47,7 @@ struct fake_conn {
 	sem_t idle;
 };
 
-static int fake_listen_error; /* what listen() returns: 0, or negative errno */
+static int fake_listen_error; /* atomic: what listen() returns: 0, or negative errno */
 
 static inline void fake_facts(const struct config_listener *config, struct datapath_facts *facts)
 {
@@ -81,7 +81,7 @@ static inline uint64_t fake_connection_bytes(unsigned depth)
 static inline int fake_listen(struct listener *listener)
 {
 	(void)listener;
-	return fake_listen_error;
+	return __atomic_load_n(&fake_listen_error, __ATOMIC_RELAXED);
 }
 
 static inline void fake_unlisten(struct listener *listener)

@@ -157,10 +157,10 @@ static void test_generation(void **state)
 
 	admin_begin(&conn, &(struct admin){ .opcode = NVME_ADMIN_ASYNC_EVENT }, &event);
 	/* An address that is not there: nothing new to see, so nothing is said. */
-	fake_listen_error = -EADDRNOTAVAIL;
+	__atomic_store_n(&fake_listen_error, -EADDRNOTAVAIL, __ATOMIC_RELAXED);
 	post(two, &two->start_msg);
 	assert_int_equal(discovery_genctr(), after);
-	fake_listen_error = 0;
+	__atomic_store_n(&fake_listen_error, 0, __ATOMIC_RELAXED);
 	assert_int_equal(admin_finish(&event), 0); /* the retry found it */
 	read_log();
 	assert_true(le64_get(wire.header.genctr) > after);
