@@ -56,7 +56,7 @@ static int epoll_set(int op, int fd, uint32_t mark, uint32_t events)
 	return epoll_ctl(control.epoll_fd, op, fd, &event) ? -errno : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- clients */
+/* -------------------------------------------------------------------------------------- clients */
 
 static uint32_t client_index(const struct client *client)
 {
@@ -134,7 +134,8 @@ static bool client_serve(struct client *client)
 	if (rc < 0) {
 		client->eof = true; /* closes it once it has read why */
 		client->input.len = 0;
-		return client_reply(client, control_refusal("the request is longer than 4096 bytes"));
+		return client_reply(client,
+				    control_refusal("the request is longer than 4096 bytes"));
 	}
 	return client_reply(client, request.error[0] ? control_refusal(request.error) :
 						       control_report(request.verb));
@@ -144,7 +145,8 @@ static bool client_serve(struct client *client)
 static bool client_receive(struct client *client)
 {
 	struct control_input *input = &client->input;
-	ssize_t n = recv(client->fd, input->bytes + input->len, sizeof(input->bytes) - input->len, 0);
+	size_t room = sizeof(input->bytes) - input->len;
+	ssize_t n = recv(client->fd, input->bytes + input->len, room, 0);
 
 	if (n < 0)
 		return errno == EAGAIN;
@@ -181,14 +183,13 @@ static void client_event(struct client *client, uint32_t events)
 		client_close(client);
 }
 
-/* -------------------------------------------------------------------------------------- accepting */
+/* ------------------------------------------------------------------------------------ accepting */
 
 /* As good as it gets for a client that there is no room for. */
 static void client_turn_away(int fd)
 {
 	size_t len;
-	char *line = reply_text(control_refusal("too many clients of the control socket; try again"),
-				&len);
+	char *line = reply_text(control_refusal("too many clients; try again"), &len);
 
 	/* A new connection takes a short line at once; if not, it is closed anyway. */
 	if (line && send(fd, line, len, MSG_NOSIGNAL) < 0)
@@ -225,8 +226,9 @@ static void accept_clients(void)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			/* The connection stays readable: without a pause this would be a busy loop. */
-			log_warning("control socket: cannot accept a connection: %s", strerror(errno));
+			/* It stays readable: without a pause this would be a busy loop. */
+			log_warning("control socket: cannot accept a connection: %s",
+				    strerror(errno));
 			control.accept_again_ns = clock_now_ns() + ACCEPT_PAUSE_MS * 1000000ull;
 			epoll_set(EPOLL_CTL_MOD, control.listen_fd, MARK_LISTEN, 0);
 		}
@@ -234,7 +236,7 @@ static void accept_clients(void)
 	}
 }
 
-/* ----------------------------------------------------------------------------------------- timing */
+/* --------------------------------------------------------------------------------------- timing */
 
 static void deadlines_check(void)
 {
@@ -258,9 +260,9 @@ static void timer_set(void)
 	uint64_t next_ns = control.accept_again_ns ? control.accept_again_ns : UINT64_MAX;
 	struct itimerspec when = { 0 };
 
-	for (const struct client *c = control.clients; c < control.clients + MAX_CONTROL_CLIENTS; c++)
-		if (c->fd >= 0)
-			next_ns = MIN(next_ns, c->deadline_ns);
+	for (unsigned i = 0; i < MAX_CONTROL_CLIENTS; i++)
+		if (control.clients[i].fd >= 0)
+			next_ns = MIN(next_ns, control.clients[i].deadline_ns);
 	if (next_ns != UINT64_MAX) {
 		when.it_value.tv_sec = (time_t)(next_ns / 1000000000);
 		when.it_value.tv_nsec = (long)(next_ns % 1000000000);
@@ -301,7 +303,7 @@ void control_handle(void)
 	timer_set();
 }
 
-/* --------------------------------------------------------------------------------- opening, closing */
+/* ----------------------------------------------------------------------------- opening, closing */
 
 /* The directory of @path, which has a slash or is in the current directory. */
 static void path_directory(const char *path, char *dir, size_t size)
@@ -318,8 +320,8 @@ static void path_directory(const char *path, char *dir, size_t size)
 
 /*
  * Opens the directory, made when it is missing, and locks it: between looking for another daemon's
- * socket and listening on ours, no other daemon may do the same. The descriptor or a negative errno,
- * logged.
+ * socket and listening on ours, no other daemon may do the same. The descriptor, or a negative
+ * errno, logged.
  */
 static int directory_lock(const char *dir, uid_t uid, gid_t gid)
 {
@@ -327,11 +329,12 @@ static int directory_lock(const char *dir, uid_t uid, gid_t gid)
 
 	if (!mkdir(dir, 0755)) {
 		if (chown(dir, uid, gid))
-			log_warning("control socket: cannot change the owner of %s: %s", dir, strerror(errno));
+			log_warning("control socket: cannot change the owner of %s: %s", dir,
+				    strerror(errno));
 	} else if (errno != EEXIST) {
 		rc = -errno;
-		log_error("control socket: cannot make its directory %s: %s; make it, or change [daemon] "
-			  "control_socket", dir, strerror(-rc));
+		log_error("control socket: cannot make its directory %s: %s; make it, or change "
+			  "[daemon] control_socket", dir, strerror(-rc));
 		return rc;
 	}
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -342,7 +345,8 @@ static int directory_lock(const char *dir, uid_t uid, gid_t gid)
 	}
 	for (unsigned tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
 		if (tries == DIR_LOCK_TRIES) {
-			log_error("control socket: its directory %s is locked by another process", dir);
+			log_error("control socket: another process keeps its directory %s locked "
+				  "(`lslocks` shows which)", dir);
 			close(fd);
 			return -EBUSY;
 		}
@@ -361,8 +365,8 @@ static int stale_remove(const struct sockaddr_un *address)
 	if (lstat(path, &st))
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
-		log_error("control socket: %s is there already and no socket; remove it, or change [daemon] "
-			  "control_socket", path);
+		log_error("control socket: %s is there already and no socket; remove it, or change "
+			  "[daemon] control_socket", path);
 		return -EEXIST;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -374,8 +378,8 @@ static int stale_remove(const struct sockaddr_un *address)
 		return unlink(path) ? -errno : 0;
 	if (rc && rc != -EAGAIN) /* EAGAIN: it is there, with more clients than it can take */
 		return rc;
-	log_error("control socket: another sluiced serves %s; stop it, or give this one its own [daemon] "
-		  "control_socket", path);
+	log_error("control socket: another sluiced serves %s; stop it, or give this one its own "
+		  "[daemon] control_socket", path);
 	return -EADDRINUSE;
 }
 
@@ -411,8 +415,8 @@ static int listen_open(const char *path, uid_t uid, gid_t gid)
 	int lock_fd, rc;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		log_error("control socket: %s is longer than %zu bytes; shorten [daemon] control_socket",
-			  path, sizeof(address.sun_path) - 1);
+		log_error("control socket: %s is longer than %zu bytes; shorten [daemon] "
+			  "control_socket", path, sizeof(address.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(address.sun_path, path);
@@ -426,8 +430,8 @@ static int listen_open(const char *path, uid_t uid, gid_t gid)
 		rc = socket_listen(&address, uid, gid);
 	close(lock_fd);
 	if (rc < 0 && rc != -EADDRINUSE && rc != -EEXIST)
-		log_error("control socket: cannot listen at %s: %s; change [daemon] control_socket, or "
-			  "the permissions of its directory", path, strerror(-rc));
+		log_error("control socket: cannot listen at %s: %s; change [daemon] "
+			  "control_socket, or the permissions of its directory", path, strerror(-rc));
 	return rc;
 }
 
@@ -466,7 +470,7 @@ static void socket_remove(void)
 	if (lstat(control.path, &st) || st.st_ino != control.inode.st_ino ||
 	    st.st_dev != control.inode.st_dev)
 		return;
-	/* A daemon that gave up its privileges may not be allowed to; the next one will see that it is stale. */
+	/* Who gave up privileges may be forbidden to; the next daemon will see that it is stale. */
 	if (unlink(control.path) && errno != EACCES && errno != EPERM)
 		log_warning("control socket: cannot remove %s: %s", control.path, strerror(errno));
 }

@@ -25,9 +25,9 @@ struct daemon_info {
 extern struct daemon_info daemon_info;
 
 /*
- * Listens at @path with mode 0660, owned by @uid and @gid (-1: left as created); makes the directory
- * when it is missing and removes the socket of a daemon that is gone. 0, or negative errno after the
- * reason was logged (EADDRINUSE: another daemon serves there).
+ * Listens at @path with mode 0660, owned by @uid and @gid (-1: left as created); makes the
+ * directory when it is missing and removes the socket of a daemon that is gone. 0, or negative
+ * errno after the reason was logged (EADDRINUSE: another daemon serves there).
  */
 int control_open(const char *path, uid_t uid, gid_t gid);
 

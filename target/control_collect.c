@@ -122,7 +122,7 @@ static void collect_start(unsigned i)
 	loop_post(&workers[i].loop, &collect->msg);
 }
 
-/* Waits for all workers; returns the first that does not answer, or n_workers. Under collect_lock. */
+/* Waits for all workers. The first that does not answer, or n_workers. Under collect_lock. */
 static unsigned collect_wait(void)
 {
 	struct timespec end;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Adds @value, which is @object's from now on; false, and @value is gone, when there is no memory. */
+/* Adds @value, which is @object's from now on; false, and @value is gone, without memory. */
 static inline bool put(struct json_object *object, const char *key, struct json_object *value)
 {
 	if (object && !json_object_object_add_ex(object, key, value,

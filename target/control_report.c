@@ -19,7 +19,7 @@ static uint64_t age_ms(uint64_t since_ns)
 	return (clock_now_ns() - since_ns) / 1000000;
 }
 
-/* ----------------------------------------------------------------------------------------- status */
+/* --------------------------------------------------------------------------------------- status */
 
 static const char *daemon_state_name(enum daemon_state state)
 {
@@ -111,7 +111,7 @@ static void status_report(struct json_object *reply)
 		worker_report(&workers[i], append_object(rows));
 }
 
-/* ------------------------------------------------------------------------------------- subsystems */
+/* ----------------------------------------------------------------------------------- subsystems */
 
 static void hosts_report(const struct config_hosts *hosts, struct json_object *row)
 {
@@ -153,7 +153,7 @@ static void subsystems_report(struct json_object *reply)
 		subsys_report(&subsystems[i], append_object(rows));
 }
 
-/* ------------------------------------------------------------------------------------- namespaces */
+/* ----------------------------------------------------------------------------------- namespaces */
 
 /*
  * Puts the identifier @id of @n bytes as hexadecimal digits, with a dash before each byte whose bit
@@ -251,7 +251,7 @@ static void namespaces_report(struct json_object *reply)
 		ns_report(namespaces[i], append_object(rows));
 }
 
-/* ------------------------------------------------------------------------------------ controllers */
+/* ---------------------------------------------------------------------------------- controllers */
 
 static const char *ctrl_state_name(const struct ctrl *ctrl)
 {
@@ -309,7 +309,7 @@ static void controllers_report(struct json_object *reply)
 	}
 }
 
-/* --------------------------------------------------------------------------------------- datapath */
+/* ------------------------------------------------------------------------------------- datapath */
 
 static const char *listener_state_name(enum listener_state state)
 {
@@ -322,7 +322,8 @@ static const char *listener_state_name(enum listener_state state)
 	return names[state];
 }
 
-static void put_rung(struct json_object *row, const char *key, const char *name, const char *why_not)
+static void put_rung(struct json_object *row, const char *key, const char *name,
+		     const char *why_not)
 {
 	struct json_object *rung = put_object(row, key);
 
@@ -397,7 +398,7 @@ static void datapath_report(struct json_object *reply)
 		area_report(&workers[i], append_object(rows));
 }
 
-/* ------------------------------------------------------------------------------------------ stats */
+/* ---------------------------------------------------------------------------------------- stats */
 
 /* What one worker did for all namespaces. */
 static void worker_ns_stats(unsigned worker, struct ns_stats *sum)
@@ -440,7 +441,7 @@ static void stats_report(struct json_object *reply)
 	}
 }
 
-/* ------------------------------------------------------------------------------------ connections */
+/* ---------------------------------------------------------------------------------- connections */
 
 static struct json_object *reply_new(bool ok)
 {
@@ -474,7 +475,7 @@ static struct json_object *connections_reply(void)
 	return control_refusal(error);
 }
 
-/* ------------------------------------------------------------------------------------------ verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 static const struct {
 	const char *name;

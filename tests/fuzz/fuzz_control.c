@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whatever comes over the control socket, in whatever pieces: the same requests are found as when it
- * comes at once, each is a verb or has a reason why not, and each verb gets a reply that is one line.
- * The first byte chooses the pieces.
+ * Whatever comes over the control socket, in whatever pieces: the same requests are found as when
+ * it comes at once, each is a verb or has a reason why not, and each verb gets a reply that is one
+ * line. The first byte chooses the pieces.
  */
 #include <json-c/json.h>
 #include <stdbool.h>

@@ -131,7 +131,7 @@ static void assert_refused(int fd, const char *why)
 
 #define STATUS "{\"verb\": \"status\"}\n"
 
-/* ----------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------- open and close */
 
 static void test_open_close(void **state)
 {
@@ -239,7 +239,7 @@ static void test_successor_is_left_alone(void **state)
 	unlink("/tmp/sluice-control-old");
 }
 
-/* ----------------------------------------------------------------------------------------- clients */
+/* -------------------------------------------------------------------------------------- clients */
 
 static void test_ask(void **state)
 {
@@ -366,7 +366,9 @@ static void test_too_many_clients(void **state)
 static void subsystems_make_many(unsigned n)
 {
 	static char hosts[1000][CONFIG_NQN_MAX];
-	static const struct config_subsystem config = { .hosts = { hosts, ARRAY_SIZE(hosts), false } };
+	static const struct config_subsystem config = {
+		.hosts = { hosts, ARRAY_SIZE(hosts), false },
+	};
 
 	memset(hosts, 'x', sizeof(hosts));
 	for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++)
@@ -400,12 +402,12 @@ static void test_slow_client(void **state)
 	(void)state;
 	subsystems_make_many(20);
 	assert_int_equal(control_open(path, (uid_t)-1, (gid_t)-1), 0);
-	begin_ns = clock_now_ns();
 	slow = client_new();
 	setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	send_text(slow, "{\"verb\": \"subsystems\"}\n");
 	idle = client_new();
 	serve();
+	begin_ns = clock_now_ns(); /* all clocks of clients run by now */
 
 	/* Nothing to do, so nothing is done, although the slow client's reply is not sent. */
 	assert_int_equal(poll(&(struct pollfd){ .fd = control_fd(), .events = POLLIN }, 1, 200), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reports of the control socket: a configuration with workers, and hosts by a transport of the test. */
+/* Reports of the control socket, with workers, and hosts that come by a transport of the test. */
 #include "unit.h"
 
 #include <json-c/json.h>
@@ -29,7 +29,7 @@ static const char config_text[] =
 	"[namespace " NQN "one/7]\nbackend = null\nsize = 2M\nread_only = yes\n"
 	"allow_host = " HOST "\n";
 
-/* -------------------------------------------------------------------------------------- transport */
+/* ------------------------------------------------------------------------------------ transport */
 
 struct conn {
 	struct queue queue;
@@ -169,7 +169,7 @@ static void conns_look(struct worker *worker, void *arg)
 	queues_are_gone = list_empty(&worker->queues);
 }
 
-/* ----------------------------------------------------------------------------------------- fixture */
+/* -------------------------------------------------------------------------------------- fixture */
 
 static struct config config;
 
@@ -183,16 +183,25 @@ static int group_setup(void **state)
 {
 	(void)state;
 	log_init(LOG_LEVEL_ERROR);
-	if (config_parse(&config, "test.conf", config_text, sizeof(config_text) - 1, print_fault, NULL))
+	if (config_parse(&config, "test.conf", config_text, sizeof(config_text) - 1, print_fault,
+			 NULL))
 		return -1;
-	daemon_info = (struct daemon_info){ .start_ns = clock_now_ns(), .announced_bytes = 123456789,
-					    .config = &config, .state = DAEMON_SERVING };
+	daemon_info = (struct daemon_info){
+		.start_ns = clock_now_ns(),
+		.announced_bytes = 123456789,
+		.config = &config,
+		.state = DAEMON_SERVING,
+	};
 	transport_register_all(registry);
 	n_workers = 2;
 	workers = calloc(n_workers, sizeof(*workers));
 	for (unsigned i = 0; i < n_workers; i++) {
-		const struct worker_options options = { .index = i, .cpu = -1, .memory_provider = "anon",
-							.memory_bytes = 4 << 20 };
+		const struct worker_options options = {
+			.index = i,
+			.cpu = -1,
+			.memory_provider = "anon",
+			.memory_bytes = 4 << 20,
+		};
 
 		if (worker_init(&workers[i], &options))
 			return -1;
@@ -232,7 +241,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ----------------------------------------------------------------------------------------- members */
+/* -------------------------------------------------------------------------------------- members */
 
 static struct json_object *member(struct json_object *object, const char *key)
 {
@@ -288,7 +297,7 @@ static struct json_object *ask(const char *verb)
 	return reply;
 }
 
-/* ------------------------------------------------------------------------------------------- tests */
+/* ---------------------------------------------------------------------------------------- tests */
 
 static void test_status(void **state)
 {
@@ -482,8 +491,9 @@ static void test_stats(void **state)
 	(void)state;
 	for (unsigned i = 0; i < n_namespaces; i++) {
 		namespaces[i]->stats[0] = (struct ns_stats){ .reads = 1, .read_bytes = 512 };
-		namespaces[i]->stats[1] = (struct ns_stats){ .reads = 10, .writes = 5, .errors = 2,
-							     .media_errors = 1, .busy_ns = 3000000 };
+		namespaces[i]->stats[1] = (struct ns_stats){
+			.reads = 10, .writes = 5, .errors = 2, .media_errors = 1, .busy_ns = 3000000,
+		};
 	}
 	reply = ask("stats");
 	assert_int_equal(length_of(reply, "namespaces"), 2);
