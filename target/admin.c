@@ -105,9 +105,8 @@ static bool abort_try(struct cmd *victim)
 		cmd_complete(victim, NVME_SC_ABORT_REQUESTED);
 		return true;
 	}
-	if (waits && (victim->state == CMD_PARSED || victim->wants_scratch)) {
+	if (waits && victim->state == CMD_PARSED) {
 		list_del(&victim->wait_link);
-		victim->wants_scratch = false;
 		cmd_complete(victim, NVME_SC_ABORT_REQUESTED);
 		return true;
 	}
