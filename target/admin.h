@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Parsers of admin and Fabrics commands. Each looks at cmd->sqe, decides (cmd_need(), or sets
- * cmd->execute through it) and returns 0, or the status to complete with; one file a topic. They run
- * on the worker of the admin queue, so that they may touch admin state of cmd->queue->ctrl.
+ * cmd->execute through it) and returns 0, or the status to complete with; one file a topic. They
+ * run on the worker of the admin queue, so that they may touch admin state of cmd->queue->ctrl.
  */
 #ifndef SLUICE_TARGET_ADMIN_H
 #define SLUICE_TARGET_ADMIN_H
@@ -24,7 +24,7 @@ uint16_t set_features_parse(struct cmd *cmd); /* features.c */
 uint16_t get_features_parse(struct cmd *cmd);
 uint16_t async_event_parse(struct cmd *cmd);  /* async_event.c */
 
-/* --------------------------------------------------------------------------------------- admin.c */
+/* ------------------------------------------------------------------------------------- admin.c */
 
 /*
  * Effects of admin command @opcode as the commands supported and effects log has them; 0: the
@@ -35,7 +35,7 @@ uint32_t admin_effects(const struct ctrl *ctrl, uint8_t opcode);
 /* Bytes that one command may move: what MDTS says. */
 uint32_t ctrl_max_transfer(const struct ctrl *ctrl);
 
-/* --------------------------------------------------------------------------------- async_event.c */
+/* ------------------------------------------------------------------------------- async_event.c */
 
 /* OAES: the notices that this kind of controller sends. */
 uint32_t async_event_supported(const struct ctrl *ctrl);
@@ -48,20 +48,23 @@ void async_event_abort_all(struct ctrl *ctrl);
 /* Takes @cmd out of the outstanding requests; true if it was one. */
 bool async_event_remove(struct ctrl *ctrl, struct cmd *cmd);
 
-/* ----------------------------------------------------------------------------------- features.c */
+/* ---------------------------------------------------------------------------------- features.c */
 
 /* Power-on values of all features. */
 void features_init(struct ctrl *ctrl);
 /* Entry of @fid in the feature identifiers effects log; 0: there is no such feature. */
 uint32_t feature_effects(const struct ctrl *ctrl, uint8_t fid);
 
-/* ---------------------------------------------------------------------------------- discovery.c */
+/* --------------------------------------------------------------------------------- discovery.c */
 
 /* Takes the referrals from @config, which must outlive all controllers. Before listeners open. */
 void discovery_init(const struct config *config);
 /* The unique name of this discovery service when it has one, else the well-known name. */
 const char *discovery_nqn(void);
-/* A listener opened or closed: moves the generation counter and tells discovery controllers. Any thread. */
+/*
+ * A listener opened or closed: moves the generation counter and tells discovery controllers. Any
+ * thread.
+ */
 void discovery_changed(void);
 /* Generation counter of the discovery log: differs whenever what it says differs. Any thread. */
 uint64_t discovery_genctr(void);
@@ -71,12 +74,12 @@ uint64_t discovery_genctr(void);
  */
 int discovery_build_log(const struct queue *queue, void **log, size_t *len);
 
-/* ----------------------------------------------------------------------------------- identify.c */
+/* ---------------------------------------------------------------------------------- identify.c */
 
-/* Names of this controller's subsystem, padded with spaces as Identify wants (serial, model, firmware). */
+/* Serial, model and firmware names, padded with spaces as Identify wants. */
 void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr[8]);
 
-/* --------------------------------------------------------------------------------------- smart.c */
+/* ------------------------------------------------------------------------------------- smart.c */
 
 /*
  * Starts the thread that asks drives for their health, which may block. 0 or negative errno. While
@@ -88,7 +91,7 @@ void smart_stop(void);
 /* Get Log Page of the SMART log: answers at once, or when the drives have told how they are. */
 void smart_execute(struct cmd *cmd);
 
-/* ------------------------------------------------------------------------------------ log_page.c */
+/* ---------------------------------------------------------------------------------- log_page.c */
 
 bool log_page_supported(const struct ctrl *ctrl, uint8_t page);
 /* Ends the command with the part of @log of @len bytes that the host asked for. */
