@@ -24,19 +24,19 @@ static void explain_permission(const char *path, char *error, size_t size)
 	}
 	group = getgrgid(st.st_gid);
 	if (group)
-		snprintf(error, size, "%s: permission denied; only its owner, root and members of group %s "
-			 "may ask sluiced", path, group->gr_name);
+		snprintf(error, size, "%s: permission denied; only its owner, root and members of "
+			 "group %s may ask sluiced", path, group->gr_name);
 	else
-		snprintf(error, size, "%s: permission denied; only its owner, root and members of group %u "
-			 "may ask sluiced", path, (unsigned)st.st_gid);
+		snprintf(error, size, "%s: permission denied; only its owner, root and members of "
+			 "group %u may ask sluiced", path, (unsigned)st.st_gid);
 }
 
 static void explain_connect(int rc, const char *path, char *error, size_t size)
 {
 	switch (rc) {
 	case -ENOENT:
-		snprintf(error, size, "%s: there is no such socket; is sluiced running? --socket names "
-			 "another, as [daemon] control_socket has it", path);
+		snprintf(error, size, "%s: there is no such socket; is sluiced running? --socket "
+			 "names another, as [daemon] control_socket has it", path);
 		break;
 	case -ECONNREFUSED:
 		snprintf(error, size, "%s: nobody listens there; is sluiced running?", path);
@@ -113,16 +113,16 @@ static void explain_reply(int rc, const char *path, char *error, size_t size)
 {
 	switch (rc) {
 	case -EAGAIN:
-		snprintf(error, size, "%s: sluiced did not answer within %d s; its log may say why", path,
-			 CLIENT_TIMEOUT_S);
+		snprintf(error, size, "%s: sluiced did not answer within %d s; its log may say why",
+			 path, CLIENT_TIMEOUT_S);
 		break;
 	case -ECONNRESET:
-		snprintf(error, size, "%s: sluiced closed the connection without an answer; is it stopping?",
-			 path);
+		snprintf(error, size, "%s: sluiced closed the connection without an answer; is it "
+			 "stopping?", path);
 		break;
 	case -EMSGSIZE:
-		snprintf(error, size, "%s: the answer is longer than %d MiB; is that sluiced?", path,
-			 CLIENT_REPLY_MAX >> 20);
+		snprintf(error, size, "%s: the answer is longer than %d MiB; is that sluiced?",
+			 path, CLIENT_REPLY_MAX >> 20);
 		break;
 	default:
 		snprintf(error, size, "%s: no answer: %s", path, strerror(-rc));
@@ -140,8 +140,8 @@ int client_ask(const char *path, const char *verb, char **reply, char *error, si
 		return fd;
 	len = snprintf(request, sizeof(request), "{\"verb\": \"%s\"}\n", verb);
 	/*
-	 * A failed send is no news yet: a daemon with too many clients says so and closes, and what it
-	 * said can still be read.
+	 * A failed send is no news yet: a daemon with too many clients says so and closes, and what
+	 * it said can still be read.
 	 */
 	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) < 0)
 		rc = -errno;

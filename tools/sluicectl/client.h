@@ -11,8 +11,8 @@ enum {
 };
 
 /*
- * Asks for @verb at @path. 0 and the daemon's line, without its newline, in *@reply for the caller to
- * free; or negative errno and in @error a sentence that says what is wrong and what to do.
+ * Asks for @verb at @path. 0 and the daemon's line, without its newline, in *@reply for the caller
+ * to free; or negative errno and in @error a sentence that says what is wrong and what to do.
  */
 int client_ask(const char *path, const char *verb, char **reply, char *error, size_t error_size);
 

@@ -25,7 +25,8 @@ static void usage(FILE *out)
 		     "  --json         print the daemon's reply as it is, one JSON object\n"
 		     "  --help         print this\n"
 		     "  --version      print the version\n"
-		     "\nExit status: 0 done, 1 the daemon refused, 2 the daemon cannot be reached, 64 bad usage.\n");
+		     "\n"
+		     "Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached, 64 usage.\n");
 }
 
 /* Prints the daemon's reply. Returns the exit code. */

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "table.h"
 
-/* ---------------------------------------------------------------------------------------- members */
+/* -------------------------------------------------------------------------------------- members */
 
 static struct json_object *member(const struct json_object *object, const char *key)
 {
@@ -48,7 +48,7 @@ static size_t rows_count(const struct json_object *array)
 				 ((row) = json_object_array_get_idx(array, row##_i), true); \
 	     row##_i++)
 
-/* ------------------------------------------------------------------------------------------ cells */
+/* ---------------------------------------------------------------------------------------- cells */
 
 static void cell_text(struct table *table, const struct json_object *row, const char *key)
 {
@@ -129,7 +129,7 @@ static void cell_members(struct table *table, struct json_object *object)
 	free(list);
 }
 
-/* ----------------------------------------------------------------------------------------- status */
+/* --------------------------------------------------------------------------------------- status */
 
 static const struct json_object *pool_of(const struct json_object *reply, uint64_t worker)
 {
@@ -160,7 +160,8 @@ static void show_status(const struct json_object *reply, FILE *out)
 	struct table table;
 
 	fprintf(out, "sluiced %s, process %" PRIu64 ": %s for %s\n", text(reply, "release"),
-		number(reply, "pid"), text(reply, "state"), duration_text(number(reply, "uptime_ms")).s);
+		number(reply, "pid"), text(reply, "state"),
+		duration_text(number(reply, "uptime_ms")).s);
 	fprintf(out, "%" PRIu64 " of %" PRIu64 " listeners open, %" PRIu64 " subsystems, %" PRIu64
 		" namespaces, %" PRIu64 " controllers, %" PRIu64 " connections\n",
 		number(counts, "listeners_open"), number(counts, "listeners"),
@@ -185,12 +186,13 @@ static void show_status(const struct json_object *reply, FILE *out)
 	table_fini(&table);
 }
 
-/* ------------------------------------------------------------------------- subsystems, namespaces */
+/* ----------------------------------------------------------------------- subsystems, namespaces */
 
 static void show_subsystems(const struct json_object *reply, FILE *out)
 {
-	static const char *const headings[] = { "SUBSYSTEM",   "SERIAL", "NAMESPACES",
-						"CONTROLLERS", "HOSTS",	 NULL };
+	static const char *const headings[] = {
+		"SUBSYSTEM", "SERIAL", "NAMESPACES", "CONTROLLERS", "HOSTS", NULL,
+	};
 	struct json_object *row;
 	struct table table;
 
@@ -208,8 +210,10 @@ static void show_subsystems(const struct json_object *reply, FILE *out)
 
 static void show_namespaces(const struct json_object *reply, FILE *out)
 {
-	static const char *const headings[] = { "SUBSYSTEM", ">NSID", ">SIZE", ">BLOCK", "STATE", "BACKEND",
-						"PATH",	     "UUID",  "HOSTS", "DETAIL", NULL };
+	static const char *const headings[] = {
+		"SUBSYSTEM", ">NSID", ">SIZE", ">BLOCK", "STATE", "BACKEND",
+		"PATH",	     "UUID",  "HOSTS", "DETAIL", NULL,
+	};
 	struct json_object *row;
 	struct table table;
 
@@ -219,7 +223,8 @@ static void show_namespaces(const struct json_object *reply, FILE *out)
 		cell_number(&table, row, "nsid");
 		cell_bytes(&table, row, "size_bytes");
 		cell_bytes(&table, row, "block_bytes");
-		table_cell(&table, "%s%s", text(row, "state"), flag(row, "read_only") ? ", read-only" : "");
+		table_cell(&table, "%s%s", text(row, "state"),
+			   flag(row, "read_only") ? ", read-only" : "");
 		cell_text(&table, row, "backend");
 		cell_text(&table, row, "path");
 		cell_text(&table, row, "uuid");
@@ -230,13 +235,14 @@ static void show_namespaces(const struct json_object *reply, FILE *out)
 	table_fini(&table);
 }
 
-/* ----------------------------------------------------------------------- controllers, connections */
+/* --------------------------------------------------------------------- controllers, connections */
 
 static void show_controllers(const struct json_object *reply, FILE *out)
 {
-	static const char *const headings[] = { ">ID",	    "STATE",   ">QUEUES", ">KEEP ALIVE", ">ERRORS",
-						">AGE",	    "HOST",    "HOST ID", "SUBSYSTEM",	 "LISTENER",
-						NULL };
+	static const char *const headings[] = {
+		">ID",	"STATE", ">QUEUES", ">KEEP ALIVE", ">ERRORS",
+		">AGE", "HOST",	 "HOST ID", "SUBSYSTEM",   "LISTENER", NULL,
+	};
 	struct json_object *row;
 	struct table table;
 
@@ -263,8 +269,9 @@ static void show_controllers(const struct json_object *reply, FILE *out)
 static void show_connections(const struct json_object *reply, FILE *out)
 {
 	static const char *const headings[] = {
-		"PEER",	   ">WORKER", ">ID",   ">QUEUE",   ">DEPTH", "STATE",	"LISTENER",  ">COMMANDS",
-		">ERRORS", ">READ",   ">WRITTEN", ">STAGED", ">AGE",   "SUBSYSTEM", "TRANSPORT", NULL,
+		"PEER",	     ">WORKER",	 ">ID",	   ">QUEUE", ">DEPTH",	 "STATE",
+		"LISTENER",  ">COMMANDS", ">ERRORS", ">READ",  ">WRITTEN", ">STAGED",
+		">AGE",	     "SUBSYSTEM", "TRANSPORT", NULL,
 	};
 	struct json_object *row;
 	struct table table;
@@ -291,12 +298,13 @@ static void show_connections(const struct json_object *reply, FILE *out)
 	table_fini(&table);
 }
 
-/* --------------------------------------------------------------------------------------- datapath */
+/* ------------------------------------------------------------------------------------- datapath */
 
 static void show_listener_paths(const struct json_object *rows, FILE *out)
 {
-	static const char *const headings[] = { "LISTENER", "ADDRESS", "STATE",		"PATH",
-						"RUNG",	    "WHY NO BETTER ONE", NULL };
+	static const char *const headings[] = {
+		"LISTENER", "ADDRESS", "STATE", "PATH", "RUNG", "WHY NO BETTER ONE", NULL,
+	};
 	static const char *const ways[] = { "receive", "transmit" };
 	struct json_object *row;
 	struct table table;
@@ -305,13 +313,14 @@ static void show_listener_paths(const struct json_object *rows, FILE *out)
 	for_each_row(row, rows) {
 		for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
 			const struct json_object *rung = member(row, ways[i]);
+			bool error = member(row, "error");
 
 			table_cell(&table, "%s%s", text(row, "name"),
 				   flag(row, "discovery_only") ? " (discovery)" : "");
 			table_cell(&table, "%s %s port %" PRIu64, text(row, "transport"),
 				   text(row, "address"), number(row, "port"));
-			table_cell(&table, "%s%s%s", text(row, "state"), member(row, "error") ? ": " : "",
-				   member(row, "error") ? text(row, "error") : "");
+			table_cell(&table, "%s%s%s", text(row, "state"), error ? ": " : "",
+				   error ? text(row, "error") : "");
 			table_cell(&table, "%s", ways[i]);
 			cell_text(&table, rung, "rung");
 			cell_text(&table, rung, "why_not_better");
@@ -323,8 +332,9 @@ static void show_listener_paths(const struct json_object *rows, FILE *out)
 
 static void show_storage_paths(const struct json_object *rows, FILE *out)
 {
-	static const char *const headings[] = { "SUBSYSTEM", ">NSID", "BACKEND",	   "PATH",
-						"RUNG",	     "WHY NO BETTER ONE", NULL };
+	static const char *const headings[] = {
+		"SUBSYSTEM", ">NSID", "BACKEND", "PATH", "RUNG", "WHY NO BETTER ONE", NULL,
+	};
 	struct json_object *row;
 	struct table table;
 
@@ -343,8 +353,9 @@ static void show_storage_paths(const struct json_object *rows, FILE *out)
 
 static void show_areas(const struct json_object *rows, FILE *out)
 {
-	static const char *const headings[] = { "WORKER",     "PROVIDER", ">SIZE", "FACES",
-						"REGISTERED", "WHY NO MORE", NULL };
+	static const char *const headings[] = {
+		"WORKER", "PROVIDER", ">SIZE", "FACES", "REGISTERED", "WHY NO MORE", NULL,
+	};
 	struct json_object *row;
 	struct table table;
 
@@ -370,7 +381,7 @@ static void show_datapath(const struct json_object *reply, FILE *out)
 	show_areas(member(reply, "areas"), out);
 }
 
-/* ------------------------------------------------------------------------------------------ stats */
+/* ---------------------------------------------------------------------------------------- stats */
 
 static void cells_stats(struct table *table, const struct json_object *row)
 {
@@ -389,9 +400,9 @@ static void cells_stats(struct table *table, const struct json_object *row)
 	table_cell(table, "%" PRIu64 " us", ios ? number(row, "busy_us") / ios : 0);
 }
 
-#define STATS_HEADINGS                                                                       \
-	">READS", ">WRITES", ">READ", ">WRITTEN", ">FLUSHES", ">DEALLOCATES", ">OTHER", ">ERRORS", \
-		">OF MEDIUM", ">MEAN TIME"
+#define STATS_HEADINGS                                                            \
+	">READS", ">WRITES", ">READ", ">WRITTEN", ">FLUSHES", ">DEALLOCATES", ">OTHER", \
+		">ERRORS", ">OF MEDIUM", ">MEAN TIME"
 
 static void show_stats(const struct json_object *reply, FILE *out)
 {
@@ -420,11 +431,11 @@ static void show_stats(const struct json_object *reply, FILE *out)
 	table_fini(&table);
 }
 
-/* ------------------------------------------------------------------------------------------ verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 const struct show shows[] = {
 	{ "status", "what runs, since when, its workers and memory", show_status },
-	{ "subsystems", "subsystems: namespaces, controllers, hosts that may attach", show_subsystems },
+	{ "subsystems", "subsystems: namespaces, controllers, who may attach", show_subsystems },
 	{ "namespaces", "namespaces: size, identity, where they are stored", show_namespaces },
 	{ "controllers", "controllers: which host is attached to what", show_controllers },
 	{ "connections", "connections: one for each queue of a controller", show_connections },

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -123,14 +124,14 @@ struct duration_text duration_text(uint64_t ms)
 		if (ms < units[i].ms)
 			continue;
 		if (i + 1 < ARRAY_SIZE(units))
-			snprintf(text.s, sizeof(text.s), "%llu%s %llu%s",
-				 (unsigned long long)(ms / units[i].ms), units[i].name,
-				 (unsigned long long)(ms % units[i].ms / units[i + 1].ms), units[i + 1].name);
+			snprintf(text.s, sizeof(text.s), "%" PRIu64 "%s %" PRIu64 "%s",
+				 ms / units[i].ms, units[i].name,
+				 ms % units[i].ms / units[i + 1].ms, units[i + 1].name);
 		else
-			snprintf(text.s, sizeof(text.s), "%llu%s", (unsigned long long)(ms / units[i].ms),
+			snprintf(text.s, sizeof(text.s), "%" PRIu64 "%s", ms / units[i].ms,
 				 units[i].name);
 		return text;
 	}
-	snprintf(text.s, sizeof(text.s), "%llu ms", (unsigned long long)ms);
+	snprintf(text.s, sizeof(text.s), "%" PRIu64 " ms", ms);
 	return text;
 }

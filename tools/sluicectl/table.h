@@ -11,7 +11,7 @@
 enum { TABLE_COLUMNS = 16 };
 
 struct table {
-	const char *const *headings; /* one that begins with '>' heads a column that is flush right */
+	const char *const *headings; /* '>' comes first where the column is flush right */
 	unsigned n_columns;
 	char **cells; /* owned, row by row */
 	size_t n_cells, max_cells;
