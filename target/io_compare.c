@@ -8,7 +8,7 @@
 #include "target/io_step.h"
 #include "target/queue.h"
 
-/* ----------------------------------------------------------------------------- Compare (NVM 3.2.1) */
+/* ------------------------------------------------------------------------------------- Compare */
 
 static uint16_t compare(const struct spanv *data, const struct spanv *stored, uint32_t len)
 {
@@ -40,13 +40,13 @@ uint16_t io_compare_parse(struct cmd *cmd)
 	return cmd_need(cmd, CMD_DATA_FROM_HOST, (uint32_t)io_len(cmd), compare_execute);
 }
 
-/* ------------------------------------------------------- fused Compare and Write (Base 3.4.2, NVM 2.1) */
+/* --------------------------------------------------------------------- fused Compare and Write */
 
 /*
- * The halves follow each other directly on their queue, as the specification has it. When anything
- * else comes between, the first half is aborted for the missing second, which is then aborted too:
- * a host that interleaves commands learns of it at once and never gets a compare without its write.
- * An error of one half, wherever it happens, aborts the other.
+ * The halves follow each other directly on their queue, as the specification has it (Base, fused
+ * operations). When anything else comes between, the first half is aborted for the missing second,
+ * which is then aborted too: a host that interleaves commands learns of it at once and never gets a
+ * compare without its write. An error of one half, wherever it happens, aborts the other.
  *
  * The first half gets memory for both: its own data; and as its scratch a buffer to read the blocks
  * into, with the second half's data behind it. The second half takes that scratch over as soon as it

@@ -4,9 +4,9 @@
 #include "target/io_step.h"
 
 /*
- * Copy (NVM 3.2.1) with descriptor format 0: the source ranges one after the other, each in pieces
- * through the scratch buffer. What one command may ask for is bounded so that it ends well before a
- * host's timeout on a slow disk.
+ * Copy (NVM command set) with descriptor format 0: the source ranges one after the other, each in
+ * pieces through the scratch buffer. What one command may ask for is bounded so that it ends well
+ * before a host's timeout on a slow disk.
  */
 enum {
 	COPY_RANGE_BYTES = 16 << 20,
@@ -44,7 +44,7 @@ static struct source copy_source(const struct cmd *cmd, unsigned i)
 
 /*
  * cmd->progress counts bytes that are copied. Dword 0 of the completion names the range that is not
- * copied completely, should the command fail (NVM 3.2.1.1).
+ * copied completely, should the command fail.
  */
 static bool copy_step(struct cmd *cmd)
 {

@@ -3,8 +3,8 @@
 #include "target/io_step.h"
 
 /*
- * Dataset Management (NVM 3.2.2). Deallocate is passed to the backend range by range; all other
- * attributes are hints that change nothing here, and are answered with success.
+ * Dataset Management (NVM command set). Deallocate is passed to the backend range by range; all
+ * other attributes are hints that change nothing here, and are answered with success.
  */
 
 static unsigned dsm_ranges(const struct cmd *cmd)

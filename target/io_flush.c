@@ -3,8 +3,8 @@
 #include "target/io_step.h"
 
 /*
- * Flush (NVM 3.2.3), of one namespace or, with the broadcast NSID, of all that the host sees, one
- * after the other. The first error is the command's, but the others are flushed nevertheless.
+ * Flush (Base, I/O commands), of one namespace or, with the broadcast NSID, of all that the host
+ * sees, one after the other. The first error is the command's, but the others are flushed too.
  */
 
 static bool flush_one_step(struct cmd *cmd)

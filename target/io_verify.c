@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "target/io_step.h"
 
-/* Verify (NVM 3.2.6): can the blocks be read? What is read goes nowhere. */
+/* Verify (NVM command set): can the blocks be read? What is read goes nowhere. */
 
 static bool verify_step(struct cmd *cmd)
 {

@@ -2,7 +2,7 @@
 #include "target/io_fence.h"
 #include "target/io_step.h"
 
-/* Write Zeroes (NVM 3.2.8): by the backend's own means, or by writing a buffer of zeroes. */
+/* Write Zeroes (NVM command set): by the backend's own means, or by writing a buffer of zeroes. */
 
 static bool zeroes_native_step(struct cmd *cmd)
 {
