@@ -459,6 +459,7 @@ static void rsp_received(struct queue *q, const struct pdu_rsp *pdu)
 	const struct nvme_cqe *cqe = &pdu->cqe;
 	struct slot *slot = slot_find(q, le16_get(cqe->cid), "completion");
 	uint16_t sqhd = le16_get(cqe->sqhd);
+	uint16_t status = (uint16_t)(le16_get(cqe->status) >> 1);
 	bool connect;
 
 	if (!slot)
@@ -468,10 +469,10 @@ static void rsp_received(struct queue *q, const struct pdu_rsp *pdu)
 	/* FFFFh in the answer to Connect: flow control is off from here on (Base, Connect response). */
 	if (connect && q->in->options.disable_sqflow && sqhd == 0xffff)
 		q->sqflow = false;
-	if (q->sqflow && !sqhd_ok(q, slot, sqhd))
+	/* A rejected Connect made no queue whose head could be told. */
+	if (q->sqflow && !(connect && status) && !sqhd_ok(q, slot, sqhd))
 		return;
-	cmd_complete(q, slot, (uint16_t)(le16_get(cqe->status) >> 1), le32_get(cqe->dw0),
-		     le32_get(cqe->dw1));
+	cmd_complete(q, slot, status, le32_get(cqe->dw0), le32_get(cqe->dw1));
 }
 
 static void term_received(struct queue *q, const struct pdu_term *pdu)
