@@ -242,6 +242,12 @@ void ctrl_disable(struct ctrl *ctrl)
 	async_event_abort_all(ctrl);
 }
 
+void ctrl_reset(struct ctrl *ctrl)
+{
+	ctrl_disable(ctrl);
+	features_init(ctrl);
+}
+
 void ctrl_fail(struct ctrl *ctrl, enum queue_close why)
 {
 	set_live(ctrl, false);

@@ -110,8 +110,10 @@ void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
 /* Gives back a queue's reference; with the last one the controller is freed. Any thread. */
 void ctrl_put(struct ctrl *ctrl);
 
-/* CC.EN went from 1 to 0, or shutdown: closes all I/O queues. On the admin worker. */
+/* Shutdown: closes all I/O queues. On the admin worker. */
 void ctrl_disable(struct ctrl *ctrl);
+/* CC.EN went from 1 to 0: as shutdown, and features are as after power-on again (Base 3.7.2). */
+void ctrl_reset(struct ctrl *ctrl);
 /* CC.EN went from 0 to 1. */
 void ctrl_enable(struct ctrl *ctrl);
 /* Fatal: CSTS.CFS, closes every queue. On the admin worker. */

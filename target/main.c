@@ -394,6 +394,7 @@ static int daemon_main(const struct config *config)
 	rc = workers_attach();
 	if (rc)
 		goto out_subsys;
+	discovery_init(config);
 	rc = listener_init_all(config);
 	if (rc)
 		goto out_listeners;

@@ -79,7 +79,7 @@ static void cc_set(struct ctrl *ctrl, uint32_t cc)
 	}
 	if (!(cc & NVME_CC_EN) && (old & NVME_CC_EN)) {
 		ctrl->csts &= ~(uint32_t)(NVME_CSTS_RDY | NVME_CSTS_CFS);
-		ctrl_disable(ctrl);
+		ctrl_reset(ctrl);
 	}
 	if ((cc & NVME_CC_SHN_MASK) && !(old & NVME_CC_SHN_MASK)) {
 		ctrl_disable(ctrl);
