@@ -43,7 +43,7 @@ uint32_t io_effects(uint8_t opcode)
 	return command->writes ? NVME_EFFECT_CSUPP | NVME_EFFECT_LBCC : NVME_EFFECT_CSUPP;
 }
 
-/* ---------------------------------------------------------------------------------------- deciding */
+/* ------------------------------------------------------------------------------------- deciding */
 
 uint16_t io_range_check(const struct ns *ns, uint64_t slba, uint64_t nlb)
 {
@@ -152,7 +152,7 @@ static uint16_t command_parse(struct cmd *cmd)
 	uint8_t fuse = cmd->sqe.flags & NVME_FUSE_MASK;
 	uint16_t status;
 
-	/* A controller that is being shut down or whose keep alive is overdue: another path, or later. */
+	/* The controller is being shut down or its keep alive is overdue: another path, or later. */
 	if (!ctrl_is_live(cmd->queue->ctrl))
 		return NVME_SC_CTRL_PATH_ERROR;
 	if (!command)
@@ -180,7 +180,7 @@ uint16_t io_parse(struct cmd *cmd)
 	return status;
 }
 
-/* ------------------------------------------------------------------------------------- the backend */
+/* ---------------------------------------------------------------------------------- the backend */
 
 void io_submit(struct cmd *cmd, enum backend_opcode opcode, uint64_t offset, uint64_t len,
 	       const struct spanv *data, unsigned flags)
@@ -214,7 +214,7 @@ uint16_t io_done_status(struct cmd *cmd, int error, uint8_t opcode)
 	return io_status_from_errno(error, opcode);
 }
 
-/* ----------------------------------------------------------------------------------- Read and Write */
+/* ------------------------------------------------------------------------------- Read and Write */
 
 bool io_may_map(struct cmd *cmd)
 {
@@ -244,7 +244,7 @@ static void rw_execute(struct cmd *cmd)
 	bool write = cmd->sqe.opcode == NVME_IO_WRITE;
 	bool fua = le32_get(cmd->sqe.cdw12) & NVME_RW_FUA;
 
-	/* The data lies in the backend's own memory, where it was fetched to or will be sent from. */
+	/* The data is in the backend's own memory: fetched to there, or to be sent from there. */
 	if (cmd->memory == CMD_MEMORY_MAPPED) {
 		cmd_complete(cmd, NVME_SC_SUCCESS);
 		return;
@@ -267,7 +267,7 @@ uint16_t io_rw_parse(struct cmd *cmd)
 			rw_execute);
 }
 
-/* -------------------------------------------------------------------------------------------- Abort */
+/* ---------------------------------------------------------------------------------------- Abort */
 
 bool io_abort(struct cmd *cmd)
 {

@@ -43,14 +43,15 @@ bool io_may_map(struct cmd *cmd);
 void io_unmap(struct cmd *cmd);
 
 /*
- * Memory of a second half of a fused pair: the first half has got it. 0 and data is set, or -EAGAIN:
- * the first half waits for memory itself.
+ * Memory of a second half of a fused pair, which the first half has got: 0 with span0 and scratch
+ * set, or -EAGAIN: the first half waits for memory itself.
  */
 int io_fused_memory(struct cmd *cmd);
 
 /*
  * The host or its connection is gone, or it asked for an abort of @cmd, which executes: ends it at
- * once where it waits (true, it is completed), else as soon as its backend and its steps allow (false).
+ * once where it waits (true, it is completed), else as soon as its backend and its steps allow
+ * (false).
  */
 bool io_abort(struct cmd *cmd);
 

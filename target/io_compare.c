@@ -49,8 +49,8 @@ uint16_t io_compare_parse(struct cmd *cmd)
  * compare without its write. An error of one half, wherever it happens, aborts the other.
  *
  * The first half gets memory for both: its own data; and as its scratch a buffer to read the blocks
- * into, with the second half's data behind it. The second half takes that scratch over as soon as it
- * needs it. So a pair never waits for memory while it holds some.
+ * into, with the second half's data behind it. The second half takes that scratch over as soon as
+ * it needs it. So a pair never waits for memory while it holds some.
  *
  * Each half fetches its data by itself; the one that is ready last closes the fence around the
  * blocks. From then on the Write stands for the pair: it holds the fence and does the I/O.

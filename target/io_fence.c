@@ -21,8 +21,8 @@ struct fence_row {
 struct io_fence {
 	struct ns *ns;
 	/*
-	 * Constant from the messages of one turn to the next, and so read without the lock by whoever
-	 * got the message.
+	 * Constant from the messages of one turn to the next, and so read without the lock by
+	 * whoever got the message.
 	 */
 	struct cmd *holder;
 	pthread_mutex_t lock; /* for all below, and to set holder */
@@ -113,7 +113,7 @@ bool io_fence_wait(struct cmd *cmd)
 	struct io_fence *fence = cmd->ns->fence;
 	bool wait;
 
-	/* Passing by a holder that does not overlap is safe: the next one begins with a turn of its own. */
+	/* Passing a holder that does not overlap is safe: the next one begins with its own turn. */
 	pthread_mutex_lock(&fence->lock);
 	wait = fence->holder && overlap(cmd, fence->holder);
 	pthread_mutex_unlock(&fence->lock);
@@ -129,8 +129,8 @@ void io_fence_left(struct cmd *cmd)
 	struct fence_row *row = row_of(cmd);
 
 	/*
-	 * Those that overlap and are in flight are the ones that were counted: none has begun since.
-	 * Before the count `overlapping` is zero, and the holder need not be looked at.
+	 * Those that overlap and are in flight are the ones that were counted: none has begun
+	 * since. Before the count `overlapping` is zero, and the holder is not looked at.
 	 */
 	if (row->overlapping && overlap(cmd, row->fence->holder) && !--row->overlapping)
 		fence_answer(row->fence);

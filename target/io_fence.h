@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A fence keeps all other commands of a namespace that modify blocks, on whatever worker, away from
- * one range of blocks while a fused Compare and Write works on it. There is one fence at a time in a
- * namespace; others wait for their turn.
+ * one range of blocks while a fused Compare and Write works on it. There is one fence at a time in
+ * a namespace; others wait for their turn.
  *
  * Commands that modify blocks pay one load for it: ns->fenced. The one who closes the fence pays:
  *

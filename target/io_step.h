@@ -57,12 +57,13 @@ void io_submit(struct cmd *cmd, enum backend_opcode opcode, uint64_t offset, uin
  */
 uint16_t io_done_status(struct cmd *cmd, int error, uint8_t opcode);
 
-/* ------------------------------------------------------------------------------------- io_step.c */
+/* ------------------------------------------------------------------------------------ io_step.c */
 
 /*
  * Runs a command that goes in steps. Each call of @step submits one I/O by io_step() and returns
  * true, or completes the command by io_steps_end() and returns false. cmd->step_status
- * is that of the I/O before, cmd->io still describes it; its opcode is BACKEND_OPCODES before the first.
+ * is that of the I/O before, cmd->io still describes it; before the first its opcode is
+ * BACKEND_OPCODES.
  */
 void io_steps_start(struct cmd *cmd, bool (*step)(struct cmd *cmd));
 bool io_step(struct cmd *cmd, enum backend_opcode opcode, uint64_t offset, uint64_t len,
@@ -77,7 +78,7 @@ static inline uint64_t io_step_len(const struct cmd *cmd, uint64_t left)
 	return MIN(left, (uint64_t)cmd->scratch.len);
 }
 
-/* ----------------------------------------------------------------------------------- io_compare.c */
+/* --------------------------------------------------------------------------------- io_compare.c */
 
 /*
  * After a command was decided on with @status: pairs fused commands, and ends a first half whose

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 /*
- * 1: memory that transports may use; 2: through buffers (no rule ever strikes); 3: file; 4: errors by
- * block; 5: 4 KiB blocks; 6: read-only; 7: masked; 8: stuck or slow by block; 9: flush fails.
+ * 1: memory that transports may use; 2: through buffers (no rule ever strikes); 3: file; 4: errors
+ * by block; 5: 4 KiB blocks; 6: read-only; 7: masked; 8: stuck or slow by block; 9: flush fails.
  */
 #define CONFIG                                                                             \
 	"[listener one]\naddress = 127.0.0.1\nport = 4420\n"                               \
@@ -88,7 +88,7 @@ static uint16_t write_at(uint32_t nsid, uint64_t slba, uint32_t nlb, const void 
 		(struct io){ NVME_IO_WRITE, .nsid = nsid, .slba = slba, .nlb = nlb, .in = in });
 }
 
-/* ---------------------------------------------------------------------------------- Read and Write */
+/* ------------------------------------------------------------------------------- Read and Write */
 
 static void written_is_read_back(void **state)
 {
@@ -300,7 +300,7 @@ static void counters(void **state)
 	assert_int_equal(io_conn[0].queue.stats.written_bytes, 8 * IO_BLOCK);
 }
 
-/* ------------------------------------------------------------------------------------------- Flush */
+/* ---------------------------------------------------------------------------------------- Flush */
 
 static void flush(void **state)
 {
@@ -328,7 +328,7 @@ static void flush_of_all_namespaces(void **state)
 	assert_int_equal(after.flushes - before.flushes, 2);
 }
 
-/* ------------------------------------------------------------------------------------ Write Zeroes */
+/* --------------------------------------------------------------------------------- Write Zeroes */
 
 static void write_zeroes(void **state)
 {
@@ -372,7 +372,7 @@ static void write_zeroes_of_any_length(void **state)
 	}
 }
 
-/* ---------------------------------------------------------------------------------------- Compare */
+/* -------------------------------------------------------------------------------------- Compare */
 
 static void compare(void **state)
 {
@@ -395,7 +395,7 @@ static void compare(void **state)
 	}
 }
 
-/* ----------------------------------------------------------------------------------------- Verify */
+/* --------------------------------------------------------------------------------------- Verify */
 
 static void verify(void **state)
 {
@@ -412,7 +412,7 @@ static void verify(void **state)
 			 0);
 }
 
-/* ------------------------------------------------------------------------------------------- DSM */
+/* ------------------------------------------------------------------------------------------ DSM */
 
 static uint16_t deallocate(uint32_t nsid, const struct nvme_dsm_range *ranges, unsigned n,
 			   uint32_t attributes, uint32_t len)
@@ -480,7 +480,7 @@ static void dsm_errors(void **state)
 	assert_int_equal(deallocate(4, &range, 1, NVME_DSM_DEALLOCATE, 16), 0);
 }
 
-/* ------------------------------------------------------------------------------------------ Copy */
+/* ----------------------------------------------------------------------------------------- Copy */
 
 static uint32_t copy_dw0;
 
@@ -606,7 +606,7 @@ static void copy_tells_what_failed(void **state)
 	assert_int_equal(copy_dw0, 0);
 }
 
-/* ----------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 /*
  * More than there is memory for, with and without a second buffer and with steps: all wait their
@@ -679,7 +679,7 @@ static void commands_wait_for_memory(void **state)
 		fake_finish(&held[i]);
 }
 
-/* ------------------------------------------------------------------------------------------ Abort */
+/* ---------------------------------------------------------------------------------------- Abort */
 
 struct abort {
 	struct fake_call *call;

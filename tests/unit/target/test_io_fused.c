@@ -4,8 +4,8 @@
 
 /*
  * 1: memory that transports may use; 2: through buffers; 3: reads of block 0 take 100 ms, writes of
- * block 8 are stuck, reads of block 9 fail, writes of block 10 fail; 4: read-only; 5: every write of
- * block 40 takes its time, so that without a fence others would get in between.
+ * block 8 are stuck, reads of block 9 fail, writes of block 10 fail; 4: read-only; 5: every write
+ * of block 40 takes its time, so that without a fence others would get in between.
  */
 #define CONFIG                                                                       \
 	"[listener one]\naddress = 127.0.0.1\nport = 4420\n"                         \
@@ -94,7 +94,7 @@ static void stored(uint32_t nsid, uint64_t slba, uint32_t nlb, const void *expec
 	assert_memory_equal(c, expected, nlb * IO_BLOCK);
 }
 
-/* ---------------------------------------------------------------------------------------- outcomes */
+/* ------------------------------------------------------------------------------------- outcomes */
 
 static void equal_is_written(void **state)
 {
@@ -163,7 +163,7 @@ static void counters(void **state)
 	assert_int_equal(after.media_errors - before.media_errors, 0);
 }
 
-/* ----------------------------------------------------------------------------------------- pairing */
+/* -------------------------------------------------------------------------------------- pairing */
 
 static void missing_halves(void **state)
 {
@@ -235,7 +235,7 @@ static void refused_halves(void **state)
 			 DNR(NVME_SC_INVALID_FIELD));
 }
 
-/* ---------------------------------------------------------------------------------------- fetching */
+/* ------------------------------------------------------------------------------------- fetching */
 
 struct fetch {
 	struct fake_call *call;
@@ -340,7 +340,7 @@ static void broken_pair_while_fetching(void **state)
 	assert_int_equal(fake_finish(&first), NVME_SC_ABORTED_MISSING_FUSED);
 }
 
-/* ------------------------------------------------------------------------------------------ memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 /* First halves that hold all memory must not keep their second halves waiting for each other. */
 static void pairs_and_little_memory(void **state)
@@ -401,7 +401,7 @@ static void second_half_overtakes(void **state)
 	fake_gone(&other);
 }
 
-/* ------------------------------------------------------------------------------- abort, lost queue */
+/* ---------------------------------------------------------------------------- abort, lost queue */
 
 struct abort {
 	struct fake_call *call;
@@ -482,9 +482,9 @@ static void lost_connection(void **state)
 	stored(2, 0, 1, a);
 }
 
-/* ----------------------------------------------------------------------------------------- the fence */
+/* ------------------------------------------------------------------------------------ the fence */
 
-/* While a pair is at work, writes to its blocks wait, from either worker; others pass, reads too. */
+/* While a pair is at work, writes to its blocks wait, from either worker; others pass. */
 static void writes_wait_outside(void **state)
 {
 	struct io overlapping = { NVME_IO_WRITE, .nsid = 3, .slba = 1, .nlb = 2, .in = a };
@@ -551,7 +551,7 @@ static void mapped_writes_wait_too(void **state)
 	assert_false(fake_is_done(&late));
 	io_release_fetches(&io_conn[1]);
 	assert_int_equal(fake_finish(&early), 0);
-	/* What was there before them is what they compare with; who came later has the last word. */
+	/* They compare with what was there before; who came later has the last word. */
 	ends(0, 0);
 	assert_int_equal(fake_finish(&late), 0);
 	memset(a, 0x77, IO_BLOCK);
@@ -595,9 +595,9 @@ static void aborted_outside(void **state)
 }
 
 /*
- * The proof: a counter in each of some blocks is incremented by compare and write from both workers,
- * several at a time, while others write to blocks beside, copy, and zero. A lost increment is a pair
- * that was not a unit.
+ * The proof: counters in a block are incremented by compare and write from both workers, several at
+ * a time, while others write to blocks beside, copy, and zero. A lost increment is a pair that was
+ * not a unit.
  */
 enum { COUNTER_BLOCK = 40, INCREMENTS = 150 };
 
