@@ -13,25 +13,28 @@
 
 struct loop_device {
 	char path[32];
-	char file[64];
+	char file[32]; /* what is below it; it has no name of its own */
+	int backing;
 	int fd;
 };
 
 /*
  * Makes a device of @size bytes with blocks of @block bytes; @flags: LO_FLAGS_*. 0, or negative errno with @why written:
- * not permitted, or no loop devices here.
+ * not permitted, or no loop devices here. Device and file go with this process, however it ends.
  */
 static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint32_t block, uint32_t flags,
 				   char *why, size_t whylen)
 {
-	struct loop_config config = { .block_size = block, .info.lo_flags = flags };
-	int control, backing, number, rc;
+	struct loop_config config = { .block_size = block, .info.lo_flags = flags | LO_FLAGS_AUTOCLEAR };
+	char name[] = "/var/tmp/sluice-loop-XXXXXX";
+	int control, number, rc;
 
-	snprintf(dev->file, sizeof(dev->file), "/var/tmp/sluice-loop-XXXXXX");
-	backing = mkostemp(dev->file, O_CLOEXEC);
-	assert_true(backing >= 0);
-	assert_int_equal(ftruncate(backing, (off_t)size), 0);
-	config.fd = (unsigned)backing;
+	dev->backing = mkostemp(name, O_CLOEXEC);
+	assert_true(dev->backing >= 0);
+	unlink(name);
+	assert_int_equal(ftruncate(dev->backing, (off_t)size), 0);
+	snprintf(dev->file, sizeof(dev->file), "/proc/self/fd/%d", dev->backing);
+	config.fd = (unsigned)dev->backing;
 	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	dev->fd = -1;
 	/* Somebody else may take the free device in between. */
@@ -49,25 +52,25 @@ static inline int loop_device_make(struct loop_device *dev, uint64_t size, uint3
 	rc = dev->fd < 0 ? -errno : 0;
 	/* Some kernels mount nothing that anybody has open for writing. */
 	if (!rc) {
-		close(dev->fd);
+		int writable = dev->fd;
+
 		dev->fd = open(dev->path, O_RDONLY | O_CLOEXEC);
 		assert_true(dev->fd >= 0);
+		close(writable);
 	}
 	if (control >= 0)
 		close(control);
-	close(backing);
 	if (rc) {
 		snprintf(why, whylen, "no loop device: %s", strerror(-rc));
-		unlink(dev->file);
+		close(dev->backing);
 	}
 	return rc;
 }
 
 static inline void loop_device_remove(struct loop_device *dev)
 {
-	ioctl(dev->fd, LOOP_CLR_FD);
 	close(dev->fd);
-	unlink(dev->file);
+	close(dev->backing);
 }
 
 #endif
