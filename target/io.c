@@ -152,7 +152,7 @@ static uint16_t command_parse(struct cmd *cmd)
 	uint8_t fuse = cmd->sqe.flags & NVME_FUSE_MASK;
 	uint16_t status;
 
-	/* The controller is being shut down or its keep alive is overdue: another path, or later. */
+	/* It is being shut down, or its keep alive is overdue: another path, or later. */
 	if (!ctrl_is_live(cmd->queue->ctrl))
 		return NVME_SC_CTRL_PATH_ERROR;
 	if (!command)
