@@ -245,6 +245,8 @@ static void workers_order(struct order orders[MAX_WORKERS], void (*deliver)(stru
 /* Waits until no connection is left, or @ms have passed. */
 static bool connections_gone(unsigned ms)
 {
+	struct pollfd control = { .fd = control_fd(), .events = POLLIN };
+
 	for (unsigned waited = 0;; waited += STOP_POLL_MS) {
 		unsigned n = 0;
 
@@ -252,7 +254,8 @@ static bool connections_gone(unsigned ms)
 			n += __atomic_load_n(&workers[i].connections, __ATOMIC_ACQUIRE);
 		if (!n || waited >= ms)
 			return !n;
-		poll(NULL, 0, STOP_POLL_MS);
+		if (poll(&control, 1, STOP_POLL_MS) > 0)
+			control_handle();
 	}
 }
 
