@@ -157,6 +157,10 @@ sluice_config() {
 		[daemon]
 		control_socket = $run/control.sock
 
+		[memory]
+		# all of it is touched at start, which takes long in software emulation
+		per_worker = 32M
+
 		[listener tcp]
 		transport = tcp
 		address = $address
@@ -198,7 +202,7 @@ sluice_start() {
 	sluice_config >"$run/sluice.conf"
 	sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
 	target_pid=$!
-	retry 20 sluice_ready
+	retry 60 sluice_ready
 }
 
 sluice_stop() {

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout_s: 180
+# timeout_s: 300
 # targets: sluice
 # What the kernel's own target answers, ours answers too: the same queries go to both in turn, and
 # each that the kernel's target can answer must be answered by ours; each capability that it announces
@@ -40,6 +40,7 @@ queries_run() {
 	query ana-log nvme ana-log "$dev" -o json
 	query error-log nvme error-log "$dev" -o json
 	query fw-log nvme fw-log "$dev" -o json
+	query endurance-log nvme endurance-log "$dev" --group-id=1 -o json
 	for fid in $features; do
 		query "feature-$fid" nvme admin-passthru "$dev" --opcode=0x0a --cdw10="0x$fid" \
 			--cdw11=1 --namespace-id=1 --read \
@@ -93,7 +94,8 @@ done <"$run/nvmet/answered"
 
 # The kernel's target announces reservations (ONCS bit 5) for namespaces that refuse the commands
 # until an attribute enables them; ours announces what it does.
-for field in cmic oaes ctratt oacs lpa frmw "oncs 32" fuses vwc sgls nwpc anacap; do
+# ANACAP is left out: it says which states a path may be put into, not what a host may ask.
+for field in cmic oaes ctratt oacs lpa frmw "oncs 32" fuses vwc sgls nwpc; do
 	# shellcheck disable=SC2086 # field and exception
 	missing=$(bits_missing id-ctrl $field)
 	if [ "$missing" -ne 0 ]; then
@@ -116,13 +118,21 @@ for field in ver nn mnan ioccsz iorcsz acl aerl elpe; do
 	fi
 done
 
-# Both logs are tables of 32-bit entries; bit 0 of an entry says that it is supported.
-for table in supported-logs effects; do
+# Both logs are tables of 32-bit entries; bit 0 of an entry says that it is supported. Left out, as
+# above, what the kernel's target announces without answering it here: reservations (log page 128, I/O
+# commands 0Dh, 0Eh, 11h and 15h) and rotational media (log page 22), which these drives are not.
+table_compare() {
+	local table=$1 except=$2
 	paste <(od -An -v -tu4 -w4 "$run/nvmet/$table.out") <(od -An -v -tu4 -w4 "$run/sluice/$table.out") |
-		awk -v table="$table" '$1 % 2 && !($2 % 2) { print table ": entry " NR - 1 " is only in the kernel target" }'
-done >"$run/tables"
-if [ -s "$run/tables" ]; then
-	cat "$run/tables"
-	worse=1
-fi
+		awk -v table="$table" -v except=" $except " '$1 % 2 && !($2 % 2) && !index(except, " " NR - 1 " ") {
+			print table ": the kernel has entry " NR - 1 ", ours has not"
+		}' >"$run/missing"
+	if [ -s "$run/missing" ]; then
+		cat "$run/missing"
+		worse=1
+	fi
+}
+
+table_compare supported-logs "22 128"
+table_compare effects "$((256 + 0x0d)) $((256 + 0x0e)) $((256 + 0x11)) $((256 + 0x15))"
 [ "$worse" -eq 0 ] || fail "the kernel's target answers more than ours: see above"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout_s: 120
+# timeout_s: 240
 # Verified random writes with header digest, in several block sizes and queue depths.
 # The four cases of this kind together cover every pair of block size, depth and digest.
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout_s: 120
+# timeout_s: 240
 # targets: sluice
 # An orderly stop under load ends in time with exit code 0, and nothing is lost over the restart.
 

@@ -20,4 +20,4 @@ for command in read write; do
 		--data="$run/block"
 done
 assert_fails "unknown opcode" "Invalid Command Opcode" \
-	nvme io-passthru "$device" --opcode=0x7f --namespace-id=1
+	nvme io-passthru "$device" --opcode=0x70 --namespace-id=1

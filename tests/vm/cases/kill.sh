@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout_s: 120
+# timeout_s: 240
 # The target is killed twice in the middle of verified I/O and comes back: the host waits, sees no
 # error, and every block is right.
 
