@@ -175,6 +175,7 @@ static int workers_init(const struct config *config)
 			.spin_us = config->daemon.spin_us,
 			.memory_provider = config->memory.provider,
 			.memory_bytes = config->memory.per_worker,
+			.backends = config->n_namespaces,
 		};
 		int rc = worker_init(&workers[i], &options);
 

@@ -67,6 +67,7 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	struct loop_options loop_options = {
 		.sq_entries = LOOP_SQ_ENTRIES,
 		.cq_entries = LOOP_CQ_ENTRIES,
+		.fixed_files = options->backends,
 		.spin_us = options->spin_us,
 		.after_batch = worker_after_batch,
 	};
@@ -82,6 +83,7 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 			  rc == -EPERM   ? "; is sysctl kernel.io_uring_disabled set?" :
 			  rc == -ENOSYS  ? "; the kernel is built without io_uring" :
 			  rc == -EINVAL  ? "; Linux 6.1 or later is needed" :
+			  rc == -EMFILE  ? "; raise RLIMIT_NOFILE (systemd: LimitNOFILE=)" :
 			  rc == -ENOMEM  ? "; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)" :
 					   "");
 		return rc;

@@ -41,6 +41,7 @@ struct worker_options {
 	uint32_t spin_us;
 	const char *memory_provider;
 	uint64_t memory_bytes;
+	unsigned backends; /* that will be attached: each has a fixed file */
 };
 
 /* Makes ring and memory. 0, or negative errno after the reason was logged. */

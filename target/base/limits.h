@@ -38,7 +38,6 @@ enum limits {
 	/* io_uring. */
 	LOOP_SQ_ENTRIES = 1024,
 	LOOP_CQ_ENTRIES = 8192,
-	LOOP_FIXED_FILES = 4096,
 	LOOP_FIXED_BUFFERS = 256,
 	LOOP_BATCH = 256, /* completions handled before what they produced is submitted */
 

@@ -100,7 +100,7 @@ int loop_init(struct loop *loop, const struct loop_options *options)
 		rc = -errno;
 		goto fail;
 	}
-	rc = io_uring_register_files_sparse(&loop->ring, LOOP_FIXED_FILES);
+	rc = io_uring_register_files_sparse(&loop->ring, MAX(options->fixed_files, 1u));
 	if (rc)
 		goto fail;
 	loop->files_registered = true;

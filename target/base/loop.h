@@ -39,6 +39,7 @@ struct msg {
 struct loop_options {
 	unsigned sq_entries;
 	unsigned cq_entries;
+	unsigned fixed_files; /* size of the table of fixed files; at most RLIMIT_NOFILE */
 	uint32_t spin_us; /* longest busy wait before blocking; 0: never spins */
 	/* Called after each batch of completions, before its requests are submitted. May be NULL. */
 	void (*after_batch)(struct loop *loop);
@@ -126,7 +127,7 @@ static inline bool timer_running(const struct timer *timer)
 void loop_post(struct loop *loop, struct msg *msg);
 
 /*
- * Fixed file and fixed buffer tables: an index of the caller's choosing in 0..LOOP_FIXED_FILES-1 or
+ * Fixed file and fixed buffer tables: an index of the caller's choosing in 0..fixed_files-1 or
  * 0..LOOP_FIXED_BUFFERS-1. Returns 0 or a negative errno. @fd -1 or @iov NULL clears the entry.
  */
 int loop_file_set(struct loop *loop, unsigned index, int fd);

@@ -385,6 +385,7 @@ static inline void fake_target_start(const char *text, unsigned n)
 			.cpu = -1,
 			.memory_provider = "auto",
 			.memory_bytes = FAKE_MEMORY,
+			.backends = fake_config.n_namespaces,
 		};
 
 		assert_int_equal(worker_init(&workers[n_workers], &options), 0);

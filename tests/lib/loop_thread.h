@@ -18,7 +18,9 @@ struct loop_thread {
 
 static inline void loop_thread_init(struct loop_thread *lt)
 {
-	const struct loop_options options = { .sq_entries = 256, .cq_entries = 1024 };
+	const struct loop_options options = { .sq_entries = 256,
+					      .cq_entries = 1024,
+					      .fixed_files = 64 };
 	struct rlimit files;
 
 	/* The table of fixed files may be no larger than the number of open ones. */
