@@ -423,7 +423,7 @@ static void test_identify(void **state)
 	REFUSED(s.id.cmic = NVME_CMIC_ANA, "MNAN 0 with NN 1");
 	REFUSED(s.id.cmic = NVME_CMIC_ANA; s.id.mnan = le32(2), "MNAN 2 with NN 1");
 	REFUSED(s.id.cmic = NVME_CMIC_ANA; s.id.mnan = s.id.nn = le32(1024); s.id.mdts = 1;
-		 s.id.nanagrpid = le32(200), "the ANA log may have");
+		s.id.nanagrpid = le32(200), "the ANA log may have");
 }
 
 static void test_queues(void **state)
