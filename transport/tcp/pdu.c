@@ -74,6 +74,8 @@ static bool validate_data(const struct pdu_hdr *hdr, const struct pdu_params *pa
 		layout->ddgst_len = 0;
 		return true;
 	}
+	if (plen < overhead)
+		return INVALID(plen, "PLEN shorter than the header");
 	/* CPDA is 0 here: data begins on a multiple of four, directly behind the header or after padding. */
 	if (hdr->pdo < overhead || hdr->pdo % 4)
 		return INVALID(pdo, "PDO inside the header or not a multiple of four");

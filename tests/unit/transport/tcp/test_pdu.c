@@ -43,7 +43,7 @@ static const struct verdict_case cases[] = {
 	{ "command, reserved flag", &plain, PDU_CMD, 0x80, 72, 0, 72, PDU_FES_INVALID_HEADER, 1, 0 },
 	{ "command, LAST", &plain, PDU_CMD, PDU_FLAG_LAST, 72, 0, 72, PDU_FES_INVALID_HEADER, 1, 0 },
 	{ "command, PDO without data", &plain, PDU_CMD, 0, 72, 72, 72, PDU_FES_INVALID_HEADER, 3, 0 },
-	{ "command, PLEN below HLEN", &plain, PDU_CMD, 0, 72, 0, 71, PDU_FES_INVALID_HEADER, 3, 0 },
+	{ "command, PLEN below HLEN", &plain, PDU_CMD, 0, 72, 0, 71, PDU_FES_INVALID_HEADER, 4, 0 },
 	{ "command, data", &plain, PDU_CMD, 0, 72, 72, 72 + 512, PDU_FES_NONE, 0, 512 },
 	{ "command, padded data", &plain, PDU_CMD, 0, 72, 128, 128 + 512, PDU_FES_NONE, 0, 512 },
 	{ "command, most data", &plain, PDU_CMD, 0, 72, 72, 72 + 8192, PDU_FES_NONE, 0, 8192 },
