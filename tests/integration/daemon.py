@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Starts sluiced for a test, watches it, and runs the cases of a test file."""
+import atexit
 import contextlib
 import json
 import os
@@ -78,6 +79,7 @@ class Daemon:
         self.process = subprocess.Popen([*prefix, SLUICED, "--config", self.config],
                                         stderr=subprocess.PIPE, text=True, errors="replace",
                                         env={**os.environ, **(env or {})})
+        atexit.register(self.stop, quiet=True)  # a failed test leaves nothing behind
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
