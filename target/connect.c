@@ -145,6 +145,7 @@ static void disconnect_execute(struct cmd *cmd)
 {
 	struct queue *queue = cmd->queue;
 
+	ctrl_give_back_qid(queue->ctrl, queue);
 	cmd_complete(cmd, NVME_SC_SUCCESS);
 	queue->ops->close(queue, QUEUE_CLOSE_DISCONNECT);
 }

@@ -268,12 +268,21 @@ void ctrl_put(struct ctrl *ctrl)
 	free(ctrl);
 }
 
+void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue)
+{
+	pthread_mutex_lock(&ctrl->lock);
+	if (!queue->qid_given_back)
+		bit_clear(ctrl->qids, queue->qid);
+	queue->qid_given_back = true;
+	pthread_mutex_unlock(&ctrl->lock);
+}
+
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue)
 {
 	if (queue->qid) {
+		ctrl_give_back_qid(ctrl, queue);
 		pthread_mutex_lock(&ctrl->lock);
 		list_del(&queue->ctrl_link);
-		bit_clear(ctrl->qids, queue->qid);
 		pthread_mutex_unlock(&ctrl->lock);
 		return;
 	}

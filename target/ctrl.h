@@ -107,6 +107,12 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 /* @queue leaves the controller's list. The admin queue takes all I/O queues with it. */
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
 
+/*
+ * @queue was disconnected: a new queue may take its identifier at once, even while the answer is on
+ * its way and the host has not closed the connection (Base 6.4).
+ */
+void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue);
+
 /* Gives back a queue's reference; with the last one the controller is freed. Any thread. */
 void ctrl_put(struct ctrl *ctrl);
 

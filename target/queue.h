@@ -66,6 +66,7 @@ struct queue {
 	struct msg close_msg;
 	enum queue_close close_why;
 	bool close_posted; /* atomic: close_msg is on its way */
+	bool qid_given_back; /* disconnected: another queue may have the identifier */
 	bool wants_slot;   /* the transport found no free slot and waits for resume */
 	uint64_t created_ns;
 	struct queue_stats stats;
