@@ -214,6 +214,8 @@ static int workers_attach(void)
 /* ---------------------------------------------------------------------------------------- stopping */
 
 /* A message to each worker; two rounds of them are ever sent: to drain, and to kill. */
+static unsigned orders_pending; /* atomic */
+
 struct order {
 	struct msg msg;
 	struct worker *worker;
@@ -225,6 +227,7 @@ static void order_drain(struct msg *msg)
 
 	for (unsigned t = 0; transports[t]; t++)
 		transports[t]->drain(order->worker);
+	__atomic_sub_fetch(&orders_pending, 1, __ATOMIC_RELEASE);
 }
 
 static void order_kill(struct msg *msg)
@@ -233,23 +236,37 @@ static void order_kill(struct msg *msg)
 
 	for (unsigned t = 0; transports[t]; t++)
 		transports[t]->kill(order->worker);
+	__atomic_sub_fetch(&orders_pending, 1, __ATOMIC_RELEASE);
 }
 
 static void workers_order(struct order orders[MAX_WORKERS], void (*deliver)(struct msg *msg))
 {
 	for (unsigned i = 0; i < n_workers; i++) {
 		orders[i] = (struct order){ { .deliver = deliver }, &workers[i] };
+		__atomic_add_fetch(&orders_pending, 1, __ATOMIC_RELAXED);
 		loop_post(&workers[i].loop, &orders[i].msg);
 	}
 }
 
-/* Waits until no connection is left, or @ms have passed. */
+/*
+ * No connection comes any more: one that was accepted is counted, and if it is on its way to its
+ * worker, it is there before any order that is given from here on.
+ */
+static void listeners_close(void)
+{
+	listener_stop_all();
+	for (unsigned i = 0; i < n_listeners; i++)
+		while (__atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE) != LISTENER_CLOSED)
+			poll(NULL, 0, 1);
+}
+
+/* Waits until every worker did as ordered and no connection is left, or @ms have passed. */
 static bool connections_gone(unsigned ms)
 {
 	struct pollfd control = { .fd = control_fd(), .events = POLLIN };
 
 	for (unsigned waited = 0;; waited += STOP_POLL_MS) {
-		unsigned n = 0;
+		unsigned n = __atomic_load_n(&orders_pending, __ATOMIC_ACQUIRE);
 
 		for (unsigned i = 0; i < n_workers; i++)
 			n += __atomic_load_n(&workers[i].connections, __ATOMIC_ACQUIRE);
@@ -267,7 +284,7 @@ static void stop(const struct config *config)
 	daemon_info.state = DAEMON_STOPPING;
 	sd_notify(0, "STOPPING=1\nSTATUS=Answering what hosts have asked");
 	log_info("stopping: answering what was begun");
-	listener_stop_all();
+	listeners_close();
 	workers_order(drain, order_drain);
 	if (!connections_gone(config->daemon.drain_ms)) {
 		log_warning("stopping: some commands took longer than [daemon] drain = %u ms; closing their "
@@ -278,10 +295,6 @@ static void stop(const struct config *config)
 			log_warning("stopping: a backend does not answer; its commands are given up");
 	}
 	control_close();
-	for (unsigned i = 0; i < n_workers; i++)
-		worker_stop(&workers[i]);
-	drive_helper_stop();
-	smart_stop();
 }
 
 /* ----------------------------------------------------------------------------------------- serving */
@@ -372,8 +385,12 @@ static int run(const struct config *config, int signal_fd)
 		listener_start_all();
 		announce_ready();
 		serve(signal_fd);
+		stop(config);
 	}
-	stop(config);
+	for (unsigned i = 0; i < n_workers; i++)
+		worker_stop(&workers[i]);
+	drive_helper_stop();
+	smart_stop();
 	return rc;
 }
 
