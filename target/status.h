@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Status codes: from the errors of backends, and into words. */
+/* Status codes from the errors of backends. */
 #ifndef SLUICE_TARGET_STATUS_H
 #define SLUICE_TARGET_STATUS_H
 
@@ -10,8 +10,5 @@
  * with DNR where trying again, here or on another path, cannot help.
  */
 uint16_t io_status_from_errno(int error, uint8_t opcode);
-
-/* What @status (its type and code) says, in the words of the specification; never NULL. */
-const char *nvme_status_name(uint16_t status);
 
 #endif

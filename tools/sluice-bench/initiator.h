@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/nvme.h"
+#include "base/nvme_status.h"
 
 enum {
 	INITIATOR_MAX_QUEUES = 128,
@@ -162,9 +163,6 @@ uint64_t initiator_now_ns(const struct initiator *in); /* time of the turn */
 
 /* What initiator_adopt()ed queues may do, as their Connect would have told. */
 void initiator_assume(struct initiator *in, uint32_t in_capsule, uint32_t maxh2cdata);
-
-/* Words for a status ("Invalid Field in Command", ...), never NULL. */
-const char *nvme_status_name(uint16_t status);
 
 /* "Command Interrupted (021h), DNR" and the like into @buf; returns @buf. */
 const char *nvme_status_text(uint16_t status, char *buf, size_t len);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/nvme.h"
+#include "base/nvme_status.h"
 #include "target/status.h"
 
 #define DNR(status) ((status) | NVME_STATUS_DNR)

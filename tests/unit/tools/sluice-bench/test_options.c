@@ -138,7 +138,7 @@ static void test_status_words(void **state)
 	assert_string_equal(nvme_status_text(NVME_SC_LBA_OUT_OF_RANGE | NVME_STATUS_DNR, text,
 					     sizeof(text)),
 			    "LBA Out of Range (080h), do not retry");
-	assert_string_equal(nvme_status_text(0x7fe, text, sizeof(text)), "unknown status (7feh)");
+	assert_string_equal(nvme_status_text(0x7fe, text, sizeof(text)), "Unknown Status (7feh)");
 	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 1u << 16 | 256, text,
 						 sizeof(text)), "no such subsystem"));
 	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 44, text,
