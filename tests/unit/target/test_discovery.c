@@ -5,9 +5,10 @@ enum { LOG_ENTRIES = 16 };
 
 static struct fake_conn conn;
 
-static struct {
+static union {
 	struct nvmf_discovery_log header;
-	struct nvmf_discovery_entry entries[LOG_ENTRIES];
+	uint8_t bytes[sizeof(struct nvmf_discovery_log) +
+		      LOG_ENTRIES * sizeof(struct nvmf_discovery_entry)];
 } wire;
 
 struct want {
@@ -54,7 +55,7 @@ static void expect(const struct want *want, unsigned n)
 	assert_int_equal(le64_get(wire.header.numrec), n);
 	assert_int_equal(le16_get(wire.header.recfmt), 0);
 	for (unsigned i = 0; i < n; i++) {
-		const struct nvmf_discovery_entry *entry = &wire.entries[i];
+		const struct nvmf_discovery_entry *entry = &wire.header.entries[i];
 		bool self = want[i].subtype == NVMF_SUBTYPE_CURRENT;
 
 		assert_int_equal(entry->trtype, NVMF_TRTYPE_TCP);
@@ -71,7 +72,7 @@ static void expect(const struct want *want, unsigned n)
 		assert_string_equal(entry->subnqn, want[i].nqn);
 		assert_true(admin_is_zero(entry->tsas, sizeof(entry->tsas)));
 	}
-	assert_true(admin_is_zero(&wire.entries[n], (LOG_ENTRIES - n) * sizeof(wire.entries[0])));
+	assert_true(admin_is_zero(&wire.header.entries[n], (LOG_ENTRIES - n) * sizeof(wire.header.entries[0])));
 }
 
 /* A wildcard is shown as the address that the host came to; who may not attach does not see. */
@@ -184,7 +185,7 @@ static void test_pieces(void **state)
 					   sizeof(wire.header) + i * sizeof(entry), sizeof(entry),
 					   &entry),
 				 0);
-		assert_memory_equal(&entry, &wire.entries[i], sizeof(entry));
+		assert_memory_equal(&entry, &wire.header.entries[i], sizeof(entry));
 	}
 	fake_gone(&conn);
 }
@@ -217,7 +218,7 @@ static void test_unique_name(void **state)
 		 "nqn.2014-08.io.example:discovery");
 	attach(&fake_host, &listeners[0], "127.0.0.1");
 	read_log();
-	assert_string_equal(wire.entries[0].subnqn, "nqn.2014-08.io.example:discovery");
+	assert_string_equal(wire.header.entries[0].subnqn, "nqn.2014-08.io.example:discovery");
 	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, &id), 0);
 	assert_string_equal(id.subnqn, "nqn.2014-08.io.example:discovery");
 	fake_gone(&conn);
