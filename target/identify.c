@@ -65,7 +65,8 @@ static void id_ctrl_common(const struct ctrl *ctrl, const struct queue *admin,
 	id->cntlid = le16(ctrl->cntlid);
 	id->ver = le32(NVME_VERSION_2_1);
 	id->oaes = le32(async_event_supported(ctrl));
-	id->ctratt = le32(NVME_CTRATT_HOSTID_128 | NVME_CTRATT_TBKAS);
+	id->ctratt = le32(NVME_CTRATT_HOSTID_128 | NVME_CTRATT_TBKAS |
+			  (ctrl_is_discovery(ctrl) ? 0u : NVME_CTRATT_ENDURANCE_GROUPS));
 	id->aerl = MAX_AER - 1;
 	id->lpa = NVME_LPA_EFFECTS | NVME_LPA_EXTENDED | NVME_LPA_SUPPORTED_PAGES;
 	id->elpe = MAX_ERROR_LOG - 1;
@@ -86,6 +87,7 @@ static void id_ctrl_io(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
 	id->acl = MAX_ABORTS - 1;
 	id->frmw = NVME_FRMW_SLOT1_READ_ONLY | NVME_FRMW_ONE_SLOT;
 	id->lpa |= NVME_LPA_SMART_PER_NS;
+	id->endgidmax = le16(MAX_NSID);
 	id->anatt = ANA_TRANSITION_S;
 	id->anacap = NVME_ANACAP_OPTIMIZED | NVME_ANACAP_GRPID_FIXED;
 	id->anagrpmax = le32(MAX_ANA_GROUPS);
@@ -178,6 +180,7 @@ static void identify_ns(struct cmd *cmd)
 	id.mcl = le32(copy.mcl);
 	id.msrc = copy.msrc;
 	id.anagrpid = le32(ns->config->ana_group);
+	id.endgid = le16((uint16_t)ns->nsid);
 	id.nsattr = nsattr(ns);
 	if (ns->config->has_nguid)
 		memcpy(id.nguid, ns->config->nguid, sizeof(id.nguid));
@@ -204,6 +207,7 @@ static void identify_ns_indep(struct cmd *cmd)
 	if (!ns->backend->limits.volatile_cache)
 		id.nsfeat = NVME_NSFEAT_INDEP_VWCNP;
 	id.anagrpid = le32(ns->config->ana_group);
+	id.endgid = le16((uint16_t)ns->nsid);
 	id.nsattr = nsattr(ns);
 	if (!__atomic_load_n(&ns->gone, __ATOMIC_RELAXED))
 		id.nstat = NVME_NSTAT_NRDY;
@@ -271,6 +275,20 @@ static void identify_ctrl_list(struct cmd *cmd)
 	cmd_reply(cmd, list, n * sizeof(list[0]), 0);
 }
 
+/* Each namespace wears out by itself: it is an endurance group, whose identifier is its NSID. */
+static void identify_endurance_groups(struct cmd *cmd)
+{
+	const struct ctrl *ctrl = cmd->queue->ctrl;
+	le16_t list[NVME_IDENTIFY_SIZE / 2];
+	unsigned n = 1;
+
+	for (uint32_t id = (le32_get(cmd->sqe.cdw11) & 0xffff) + 1; id <= ctrl->subsys->max_nsid; id++)
+		if (ctrl_sees(ctrl, id))
+			list[n++] = le16((uint16_t)id);
+	list[0] = le16((uint16_t)(n - 1));
+	cmd_reply(cmd, list, n * sizeof(list[0]), 0);
+}
+
 /* One combination of I/O command sets: the NVM command set. */
 static void identify_iocs(struct cmd *cmd)
 {
@@ -305,6 +323,7 @@ static const struct structure {
 	[NVME_CNS_NS_CS_INDEP] = { identify_ns_indep, NSID_OR_ZEROS, false, false },
 	[NVME_CNS_NS_CTRLS] = { identify_ctrl_list, NSID_ACTIVE, false, false },
 	[NVME_CNS_SUBSYS_CTRLS] = { identify_ctrl_list, NSID_UNUSED, false, false },
+	[NVME_CNS_ENDURANCE_GROUPS] = { identify_endurance_groups, NSID_UNUSED, false, false },
 	[NVME_CNS_IOCS] = { identify_iocs, NSID_UNUSED, false, false },
 };
 

@@ -12,6 +12,7 @@ enum {
 	CDW10_LSP_SHIFT = 8,
 	CDW10_RAE = 1 << 15,
 	CDW10_NUMDL_SHIFT = 16,
+	CDW11_LSI_SHIFT = 16, /* log specific identifier */
 	CDW14_OT = 1 << 23, /* LPO counts entries, not bytes: no page here has that */
 	CDW14_CSI_SHIFT = 24,
 	ANA_LSP_GROUPS_ONLY = 1 << 0,
@@ -196,6 +197,7 @@ enum log_flags {
 	LOG_DISCOVERY = 1 << 1, /* discovery controllers have it */
 	LOG_CSI = 1 << 2,       /* CDW14 names a command set */
 	LOG_NSID = 1 << 3, /* about one namespace, or with 0 and FFFFFFFFh about the controller */
+	LOG_ENDGID = 1 << 4, /* CDW11 names an endurance group */
 };
 
 static const struct log_page {
@@ -208,6 +210,7 @@ static const struct log_page {
 	[NVME_LOG_FW_SLOT] = { log_fw_slot, LOG_IO },
 	[NVME_LOG_CHANGED_NS] = { log_changed_ns, LOG_IO },
 	[NVME_LOG_EFFECTS] = { log_effects, LOG_IO | LOG_DISCOVERY | LOG_CSI },
+	[NVME_LOG_ENDURANCE] = { smart_execute, LOG_IO | LOG_ENDGID },
 	[NVME_LOG_ANA] = { log_ana, LOG_IO },
 	[NVME_LOG_FEATURE_EFFECTS] = { log_feature_effects, LOG_IO | LOG_DISCOVERY },
 	[NVME_LOG_DISCOVERY] = { log_discovery, LOG_DISCOVERY },
@@ -236,6 +239,15 @@ static uint16_t nsid_decide(struct cmd *cmd)
 				   NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
 }
 
+/* An endurance group is a namespace here (identify.c). */
+static uint16_t endgid_decide(struct cmd *cmd)
+{
+	uint32_t endgid = le32_get(cmd->sqe.cdw11) >> CDW11_LSI_SHIFT;
+
+	cmd->ns = endgid ? ctrl_ns(cmd->queue->ctrl, endgid) : NULL;
+	return cmd->ns ? 0 : field_invalid(cmd, offsetof(struct nvme_sqe, cdw11) + 2);
+}
+
 uint16_t log_page_parse(struct cmd *cmd)
 {
 	uint32_t cdw10 = le32_get(cmd->sqe.cdw10), cdw14 = le32_get(cmd->sqe.cdw14);
@@ -260,6 +272,8 @@ uint16_t log_page_parse(struct cmd *cmd)
 		return field_invalid(cmd, offsetof(struct nvme_sqe, cdw14) + 3);
 	if (pages[page].flags & LOG_NSID)
 		status = nsid_decide(cmd);
+	else if (pages[page].flags & LOG_ENDGID)
+		status = endgid_decide(cmd);
 	return status ? status
 		      : cmd_need(cmd, CMD_DATA_TO_HOST, (uint32_t)len, pages[page].execute);
 }

@@ -18,6 +18,7 @@
 
 enum {
 	DATA_UNIT_BYTES = 1000 * 512,
+	BILLION = 1000000000,
 	SPARE_FULL_PERCENT = 100,
 	WARNING_DEGRADED = 1 << 2, /* reliability is degraded */
 };
@@ -217,6 +218,29 @@ static void smart_counters(const struct cmd *cmd, struct nvme_smart_log *log)
 	log->ctrl_busy_time = le128(MIN(all.busy_ns, uptime_ns) / NS_PER_MINUTE);
 }
 
+/* The same for an endurance group, which is one namespace: what wears is its drive (Base 5.1.12.1.10). */
+static void endurance_reply(struct cmd *cmd, const struct nvme_smart_log *smart_log)
+{
+	uint64_t size = ns_blocks(cmd->ns) << cmd->ns->block_shift;
+	struct ns_stats sum;
+	struct nvme_endurance_log log = {
+		.critical_warning = smart_log->critical_warning,
+		.avail_spare = smart_log->avail_spare,
+		.spare_thresh = smart_log->spare_thresh,
+		.percent_used = smart_log->percent_used,
+		.host_reads = smart_log->host_reads,
+		.host_writes = smart_log->host_writes,
+		.media_errors = smart_log->media_errors,
+		.num_err_log_entries = smart_log->num_err_log_entries,
+		.total_capacity = le128(size),
+	};
+
+	ns_stats_sum(cmd->ns, &sum);
+	log.data_units_read = le128((sum.read_bytes + BILLION - 1) / BILLION);
+	log.data_units_written = le128((sum.written_bytes + BILLION - 1) / BILLION);
+	log_page_reply(cmd, &log, sizeof(log));
+}
+
 static void smart_reply(struct cmd *cmd)
 {
 	struct ctrl *ctrl = cmd->queue->ctrl;
@@ -227,7 +251,10 @@ static void smart_reply(struct cmd *cmd)
 	pthread_mutex_lock(&ctrl->lock);
 	log.num_err_log_entries = le128(ctrl->error_count);
 	pthread_mutex_unlock(&ctrl->lock);
-	log_page_reply(cmd, &log, sizeof(log));
+	if ((uint8_t)le32_get(cmd->sqe.cdw10) == NVME_LOG_ENDURANCE)
+		endurance_reply(cmd, &log);
+	else
+		log_page_reply(cmd, &log, sizeof(log));
 }
 
 static void smart_deliver(struct msg *msg)

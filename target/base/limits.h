@@ -22,7 +22,7 @@ enum limits {
 	MAX_AER = 4,            /* outstanding Asynchronous Event Requests; AERL + 1 */
 	MAX_AEN_QUEUED = 16,    /* events waiting for a request */
 	MAX_ABORTS = 4,         /* Abort commands at a time; ACL + 1 */
-	MAX_ERROR_LOG = 64,     /* entries of the error information log; ELPE + 1 */
+	MAX_ERROR_LOG = 128,    /* entries of the error information log; ELPE + 1 */
 	MAX_CHANGED_NS = 1024,  /* entries of the changed namespace list (Base 2.1, 5.1.12.1.5) */
 
 	/* Data. */

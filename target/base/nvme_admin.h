@@ -22,6 +22,7 @@ enum nvme_cns {
 	NVME_CNS_NS_ALLOCATED = 0x11,
 	NVME_CNS_NS_CTRLS = 0x12,
 	NVME_CNS_SUBSYS_CTRLS = 0x13,
+	NVME_CNS_ENDURANCE_GROUPS = 0x19,
 	NVME_CNS_IOCS = 0x1c,
 };
 
@@ -145,7 +146,11 @@ _Static_assert(offsetof(struct nvme_id_ctrl, subnqn) == 768, "Identify Controlle
 
 enum nvme_cmic { NVME_CMIC_MULTI_PORT = 1 << 0, NVME_CMIC_MULTI_CTRL = 1 << 1, NVME_CMIC_ANA = 1 << 3 };
 enum nvme_cntrltype { NVME_CTRL_IO = 1, NVME_CTRL_DISCOVERY = 2 };
-enum nvme_ctratt { NVME_CTRATT_HOSTID_128 = 1 << 0, NVME_CTRATT_TBKAS = 1 << 6 };
+enum nvme_ctratt {
+	NVME_CTRATT_HOSTID_128 = 1 << 0,
+	NVME_CTRATT_ENDURANCE_GROUPS = 1 << 4,
+	NVME_CTRATT_TBKAS = 1 << 6,
+};
 enum nvme_nwpc { NVME_NWPC_WRITE_PROTECT = 1 << 0 };
 enum nvme_frmw { NVME_FRMW_SLOT1_READ_ONLY = 1 << 0, NVME_FRMW_ONE_SLOT = 1 << 1 };
 enum nvme_ofcs { NVME_OFCS_DISCONNECT = 1 << 0 };
@@ -344,6 +349,7 @@ enum nvme_log_page {
 	NVME_LOG_FW_SLOT = 0x03,
 	NVME_LOG_CHANGED_NS = 0x04,
 	NVME_LOG_EFFECTS = 0x05,
+	NVME_LOG_ENDURANCE = 0x09,
 	NVME_LOG_ANA = 0x0c,
 	NVME_LOG_FEATURE_EFFECTS = 0x12,
 	NVME_LOG_DISCOVERY = 0x70,
@@ -396,6 +402,30 @@ struct nvme_smart_log {
 	uint8_t rsvd232[280];
 };
 _Static_assert(sizeof(struct nvme_smart_log) == 512, "SMART / health information log");
+
+/* Its data units are billions of bytes, unlike those of the SMART log. */
+struct nvme_endurance_log {
+	uint8_t critical_warning;
+	uint8_t features;
+	uint8_t rsvd2;
+	uint8_t avail_spare;
+	uint8_t spare_thresh;
+	uint8_t percent_used;
+	le16_t domain_id;
+	uint8_t rsvd8[24];
+	le128_t endurance_estimate;
+	le128_t data_units_read;
+	le128_t data_units_written;
+	le128_t media_units_written;
+	le128_t host_reads;
+	le128_t host_writes;
+	le128_t media_errors;
+	le128_t num_err_log_entries;
+	le128_t total_capacity;
+	le128_t unallocated_capacity;
+	uint8_t rsvd192[320];
+};
+_Static_assert(sizeof(struct nvme_endurance_log) == 512, "endurance group information log");
 
 struct nvme_fw_slot_log {
 	uint8_t afi;

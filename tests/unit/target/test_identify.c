@@ -40,7 +40,9 @@ static void test_controller(void **state)
 	assert_int_equal(le16_get(id->cntlid), conn.queue.ctrl->cntlid);
 	assert_int_equal(le32_get(id->ver), NVME_VERSION_2_1);
 	assert_int_equal(le32_get(id->oaes), NVME_AEN_NS_ATTR | NVME_AEN_ANA);
-	assert_int_equal(le32_get(id->ctratt), NVME_CTRATT_HOSTID_128 | NVME_CTRATT_TBKAS);
+	assert_int_equal(le32_get(id->ctratt), NVME_CTRATT_HOSTID_128 | NVME_CTRATT_TBKAS |
+						       NVME_CTRATT_ENDURANCE_GROUPS);
+	assert_int_equal(le16_get(id->endgidmax), 1024);
 	assert_int_equal(id->cmic, 0x0b);
 	assert_int_equal(id->cntrltype, NVME_CTRL_IO);
 	assert_int_equal(le16_get(id->kas), 1);
@@ -62,7 +64,7 @@ static void test_controller(void **state)
 	assert_int_equal(id->msdbd, 1);
 	assert_int_equal(id->acl, 3);
 	assert_int_equal(id->aerl, 3);
-	assert_int_equal(id->elpe, 63);
+	assert_int_equal(id->elpe, 127);
 	assert_int_equal(id->lpa & 7, 7);
 	assert_int_equal(id->anatt, 10);
 	/* Linux turns ANA off when the log could be longer than a transfer. */
@@ -112,6 +114,7 @@ static void test_matrix(void **state)
 		{ NVME_CNS_NS_CS_INDEP, { bad, ok, ok, ok, bad, bad, bad }, "  zz   " },
 		{ NVME_CNS_NS_CTRLS, { bad, ok, bad, bad, bad, bad, bad }, "       " },
 		{ NVME_CNS_SUBSYS_CTRLS, { ok, ok, ok, ok, ok, ok, ok }, "       " },
+		{ NVME_CNS_ENDURANCE_GROUPS, { ok, ok, ok, ok, ok, ok, ok }, "       " },
 	};
 	bool exists[256] = { [NVME_CNS_IOCS] = true };
 
@@ -156,6 +159,31 @@ static void test_command_sets(void **state)
 	assert_int_equal(admin_run(&conn, iocs), DNR(NVME_SC_INVALID_FIELD));
 }
 
+/* Namespaces 1, 3 and 1024 are visible; each is an endurance group of its own. */
+static void test_endurance_groups(void **state)
+{
+	struct admin list = { .opcode = NVME_ADMIN_IDENTIFY,
+			      .cdw10 = NVME_CNS_ENDURANCE_GROUPS,
+			      .len = NVME_IDENTIFY_SIZE,
+			      .out = data };
+	const le16_t *ids = (const void *)data;
+
+	(void)state;
+	assert_int_equal(admin_run(&conn, list), 0);
+	assert_int_equal(le16_get(ids[0]), 3);
+	assert_int_equal(le16_get(ids[1]), 1);
+	assert_int_equal(le16_get(ids[2]), 3);
+	assert_int_equal(le16_get(ids[3]), 1024);
+	assert_true(admin_is_zero(data + 8, sizeof(data) - 8));
+	list.cdw11 = 1;
+	assert_int_equal(admin_run(&conn, list), 0);
+	assert_int_equal(le16_get(ids[0]), 2);
+	assert_int_equal(le16_get(ids[1]), 3);
+	list.cdw11 = 0xffff;
+	assert_int_equal(admin_run(&conn, list), 0);
+	assert_true(admin_is_zero(data, sizeof(data)));
+}
+
 static void test_namespace(void **state)
 {
 	static const uint8_t eui64[] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef };
@@ -170,6 +198,7 @@ static void test_namespace(void **state)
 	assert_int_equal(id->nlbaf, 0);
 	assert_int_equal(id->nmic, 1);
 	assert_int_equal(le32_get(id->anagrpid), 1);
+	assert_int_equal(le16_get(id->endgid), 1);
 	assert_int_equal(id->nsattr, 0);
 	assert_memory_equal(id->eui64, eui64, sizeof(eui64));
 	assert_false(admin_is_zero(id->nguid, sizeof(id->nguid)));
@@ -295,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_command_sets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_namespace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endurance_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_namespace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
