@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: BSD-3-Clause
 #
 # Packages from another Debian suite, without touching the machine's own apt state. Sourced by
 # kernel/build and tests/vm/rootfs.
