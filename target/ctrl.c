@@ -71,6 +71,15 @@ static void kato_expired(struct timer *timer)
 	ctrl_fail(ctrl, QUEUE_CLOSE_KATO);
 }
 
+void ctrl_set_kato(struct ctrl *ctrl, uint32_t kato_ms)
+{
+	uint32_t most = UINT32_MAX / KATO_GRANULARITY_MS;
+	uint32_t steps = kato_ms / KATO_GRANULARITY_MS + (kato_ms % KATO_GRANULARITY_MS != 0);
+
+	/* Up, so that a host is not timed out before the time that it asked for. */
+	ctrl->kato_ms = MIN(steps, most) * KATO_GRANULARITY_MS;
+}
+
 void ctrl_keep_alive(struct ctrl *ctrl)
 {
 	loop_timer_stop(&ctrl->worker->loop, &ctrl->kato_timer);
@@ -136,11 +145,7 @@ uint16_t ctrl_create(struct subsys *subsys, struct queue *queue, const char *hos
 	ctrl->admin = queue;
 	ctrl->refs = 1;
 	ctrl->created_ns = queue->worker->loop.now_ns;
-	ctrl->kato_ms = kato_ms;
-	if (!kato_ms && subsys->discovery)
-		ctrl->kato_ms = KATO_DEFAULT_DISCOVERY_MS;
-	if (ctrl->kato_ms % KATO_GRANULARITY_MS)
-		ctrl->kato_ms += KATO_GRANULARITY_MS - ctrl->kato_ms % KATO_GRANULARITY_MS;
+	ctrl_set_kato(ctrl, !kato_ms && subsys->discovery ? KATO_DEFAULT_DISCOVERY_MS : kato_ms);
 	memcpy(ctrl->hostid, hostid, sizeof(ctrl->hostid));
 	strncpy(ctrl->hostnqn, hostnqn, sizeof(ctrl->hostnqn) - 1);
 	list_init(&ctrl->queues);
@@ -186,8 +191,11 @@ static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid,
 	if (!ctrl_is_live(ctrl)) {
 		/* Not enabled, or on its way out: the host may try again after a reset. */
 		status = NVME_SC_CONNECT_CTRL_BUSY;
-	} else if (qid > ctrl->subsys->config->max_io_queues || bit_test(ctrl->qids, qid)) {
+	} else if (qid > ctrl->subsys->config->max_io_queues) {
 		status = attach_fault(offsetof(struct nvmf_connect_cmd, qid), false, ipo, iattr);
+	} else if (bit_test(ctrl->qids, qid)) {
+		/* Not for good: maybe its connection has died, and only the host knows that yet. */
+		status = NVME_SC_COMMAND_SEQUENCE;
 	} else {
 		bit_set(ctrl->qids, qid);
 		queue->qid = qid;
@@ -219,13 +227,24 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 
 /* ------------------------------------------------------------------------------------------ ending */
 
+/* Under ctrl->lock. */
+static void qid_give_back(struct ctrl *ctrl, struct queue *queue)
+{
+	if (!queue->qid_given_back)
+		bit_clear(ctrl->qids, queue->qid);
+	queue->qid_given_back = true;
+}
+
 /* Asks all queues but the admin queue, or with @admin all of them, to close. */
 static void ctrl_close_queues(struct ctrl *ctrl, enum queue_close why, bool admin)
 {
 	pthread_mutex_lock(&ctrl->lock);
-	list_for_each(queue, &ctrl->queues, struct queue, ctrl_link)
+	list_for_each(queue, &ctrl->queues, struct queue, ctrl_link) {
+		if (queue->qid)
+			qid_give_back(ctrl, queue);
 		if (queue->qid || admin)
 			queue_close_post(queue, why);
+	}
 	pthread_mutex_unlock(&ctrl->lock);
 }
 
@@ -271,17 +290,15 @@ void ctrl_put(struct ctrl *ctrl)
 void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue)
 {
 	pthread_mutex_lock(&ctrl->lock);
-	if (!queue->qid_given_back)
-		bit_clear(ctrl->qids, queue->qid);
-	queue->qid_given_back = true;
+	qid_give_back(ctrl, queue);
 	pthread_mutex_unlock(&ctrl->lock);
 }
 
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue)
 {
 	if (queue->qid) {
-		ctrl_give_back_qid(ctrl, queue);
 		pthread_mutex_lock(&ctrl->lock);
+		qid_give_back(ctrl, queue);
 		list_del(&queue->ctrl_link);
 		pthread_mutex_unlock(&ctrl->lock);
 		return;

@@ -125,6 +125,8 @@ void ctrl_enable(struct ctrl *ctrl);
 /* Fatal: CSTS.CFS, closes every queue. On the admin worker. */
 void ctrl_fail(struct ctrl *ctrl, enum queue_close why);
 
+/* Takes @kato_ms, rounded up to what KAS promises, as the keep alive timeout. */
+void ctrl_set_kato(struct ctrl *ctrl, uint32_t kato_ms);
 /* (Re)starts the keep alive timer with the current kato_ms. */
 void ctrl_keep_alive(struct ctrl *ctrl);
 

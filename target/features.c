@@ -127,8 +127,9 @@ static bool ctrl_has_io_queues(struct ctrl *ctrl)
 	bool has = false;
 
 	pthread_mutex_lock(&ctrl->lock);
+	/* Not those that a reset has asked to close, or that were disconnected. */
 	list_for_each(queue, &ctrl->queues, struct queue, ctrl_link)
-		has |= queue->qid != 0;
+		has |= queue->qid && !queue->qid_given_back;
 	pthread_mutex_unlock(&ctrl->lock);
 	return has;
 }
@@ -172,14 +173,8 @@ static uint32_t kato_get(const struct cmd *cmd, bool initial)
 
 static uint16_t kato_set(struct cmd *cmd, uint32_t value)
 {
-	struct ctrl *ctrl = cmd->queue->ctrl;
-	uint32_t most = UINT32_MAX / KATO_GRANULARITY_MS;
-
-	/* Rounded up: a host is never timed out before the time that it asked for. */
-	ctrl->kato_ms =
-		MIN(value / KATO_GRANULARITY_MS + (value % KATO_GRANULARITY_MS != 0), most) *
-		KATO_GRANULARITY_MS;
-	ctrl_keep_alive(ctrl);
+	ctrl_set_kato(cmd->queue->ctrl, value);
+	ctrl_keep_alive(cmd->queue->ctrl);
 	return 0;
 }
 

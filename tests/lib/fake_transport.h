@@ -288,8 +288,9 @@ static inline void fake_open(struct fake_conn *conn, struct worker *worker,
 	fake_on(worker, fake_open_here, &open);
 }
 
-static inline uint16_t fake_connect(struct fake_conn *conn, const struct fake_host *host,
-				    const char *subnqn, uint16_t qid, uint16_t cntlid)
+static inline uint16_t fake_connect_kato(struct fake_conn *conn, const struct fake_host *host,
+					 const char *subnqn, uint16_t qid, uint16_t cntlid,
+					 uint32_t kato_ms)
 {
 	struct nvmf_connect_data data = { .cntlid = le16(cntlid) };
 	struct nvmf_connect_cmd sqe = {
@@ -297,6 +298,7 @@ static inline uint16_t fake_connect(struct fake_conn *conn, const struct fake_ho
 		.fctype = NVME_FCTYPE_CONNECT,
 		.qid = le16(qid),
 		.sqsize = le16(31),
+		.kato = le32(kato_ms),
 	};
 	struct fake_call call = { .sgl_len = sizeof(data), .from_host = &data };
 
@@ -305,6 +307,12 @@ static inline uint16_t fake_connect(struct fake_conn *conn, const struct fake_ho
 	snprintf(data.hostnqn, sizeof(data.hostnqn), "%s", host->nqn);
 	memcpy(&call.sqe, &sqe, sizeof(sqe));
 	return fake_run(conn, &call);
+}
+
+static inline uint16_t fake_connect(struct fake_conn *conn, const struct fake_host *host,
+				    const char *subnqn, uint16_t qid, uint16_t cntlid)
+{
+	return fake_connect_kato(conn, host, subnqn, qid, cntlid, 0);
 }
 
 static inline uint16_t fake_property_set(struct fake_conn *conn, uint32_t offset, uint64_t value)
