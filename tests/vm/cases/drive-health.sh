@@ -1,0 +1,20 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# The drive's own health reaches the host, although the daemon has given up its capabilities.
+
+attach_default
+dev=/dev/$ctrl
+
+note "what the drive says of itself, the target says of the namespace on it"
+own=$(nvme smart-log "$drive0" -o json)
+seen=$(nvme smart-log "$dev" -n 1 -o json)
+for field in temperature avail_spare spare_thresh percent_used power_cycles; do
+	assert_eq "$field" "$(json_get "$own" ".$field")" "$(json_get "$seen" ".$field")"
+done
+[ "$(json_get "$seen" .temperature)" -gt 0 ] || fail "the drive has no temperature, so this proves nothing"
+
+note "the daemon itself has no capability"
+pid=$(pgrep -o -x sluiced) || fail "no process called sluiced"
+assert_eq "effective capabilities" 0000000000000000 \
+	"$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")"
