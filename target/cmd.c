@@ -94,6 +94,42 @@ static bool cmd_is_fused_second(const struct cmd *cmd)
 	return cmd->fused && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_SECOND;
 }
 
+/*
+ * A host that does not send what it was asked for, or does not read what it asked for, holds buffers
+ * for as long as it likes. So a queue gets no more when it would hold more than it leaves free: half
+ * of the pool if it is alone, a third each if there are two such, and so on. However greedy the others
+ * are, something is left, and the first buffer of a queue is never refused for its share.
+ */
+static bool memory_in_share(const struct cmd *cmd)
+{
+	const struct queue *queue = cmd->queue;
+	const struct pool *pool = &queue->worker->pool;
+	uint64_t need = (uint64_t)cmd->data_len + cmd->scratch_len;
+
+	return !queue->memory_bytes || queue->memory_bytes + 2 * need <= pool->free_bytes;
+}
+
+/*
+ * Behind a capsule that waits for a buffer lies, unread, the data of commands that have theirs and
+ * wait for it. So data in a capsule waits for no share and no other command, and has a reserve: what
+ * it takes comes back without any help of the host's. The same for the first half of a fused pair: it
+ * gets the memory of both, and the second may come in a capsule.
+ */
+static bool memory_is_urgent(const struct cmd *cmd)
+{
+	return cmd->in_capsule || (cmd->queue->qid && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST);
+}
+
+/* Would the command leave the reserve alone? */
+static bool memory_above_reserve(const struct cmd *cmd)
+{
+	const struct pool *pool = &cmd->queue->worker->pool;
+	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
+
+	return (uint64_t)cmd->data_len + cmd->scratch_len + (size >> CAPSULE_RESERVE_SHIFT) <=
+	       pool->free_bytes;
+}
+
 static int cmd_get_buffers(struct cmd *cmd)
 {
 	struct pool *pool = &cmd->queue->worker->pool;
@@ -123,8 +159,11 @@ static int cmd_get_buffers(struct cmd *cmd)
 /* All that the command needs or nothing: what waits for memory must not hold any. */
 static int cmd_get_memory(struct cmd *cmd)
 {
+	const struct pool *pool = &cmd->queue->worker->pool;
+	uint64_t free_bytes = pool->free_bytes;
 	int rc = cmd_get_buffers(cmd);
 
+	cmd->queue->memory_bytes += free_bytes - pool->free_bytes;
 	if (rc)
 		return rc;
 	if (cmd->direction != CMD_DATA_NONE) {
@@ -142,11 +181,13 @@ static int cmd_get_memory(struct cmd *cmd)
 static void cmd_put_memory(struct cmd *cmd)
 {
 	struct worker *worker = cmd->queue->worker;
+	uint64_t free_bytes = worker->pool.free_bytes;
 
 	if (cmd->memory == CMD_MEMORY_POOL)
 		pool_put(&worker->pool, &cmd->span0);
 	if (cmd->scratch.area)
 		pool_put(&worker->pool, &cmd->scratch);
+	cmd->queue->memory_bytes -= worker->pool.free_bytes - free_bytes;
 	worker->memory_freed |= cmd->memory == CMD_MEMORY_POOL || cmd->scratch.area;
 	cmd->memory = CMD_MEMORY_NONE;
 	cmd->scratch.area = NULL;
@@ -154,14 +195,22 @@ static void cmd_put_memory(struct cmd *cmd)
 
 static void cmd_wait_memory(struct cmd *cmd)
 {
-	struct worker *worker = cmd->queue->worker;
+	struct queue *queue = cmd->queue;
+	struct worker *worker = queue->worker;
 
-	/* Next after its first half, or it would wait for those who wait for what that one holds. */
-	if (cmd_is_fused_second(cmd))
-		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
-	else
-		list_add_tail(&worker->memory_waiters, &cmd->wait_link);
 	worker->stats.memory_waits++;
+	/* Next after its first half, or it would wait for those who wait for what that one holds. */
+	if (cmd_is_fused_second(cmd)) {
+		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
+		return;
+	}
+	if (memory_is_urgent(cmd)) {
+		list_add_tail(&worker->urgent_waiters, &cmd->wait_link);
+		return;
+	}
+	list_add_tail(&queue->memory_waiters, &cmd->wait_link);
+	if (list_empty(&queue->hungry_link))
+		list_add_tail(&worker->queues_hungry, &queue->hungry_link);
 }
 
 void cmd_need_scratch(struct cmd *cmd, uint32_t len)
@@ -188,10 +237,27 @@ static void cmd_proceed(struct cmd *cmd)
 	}
 }
 
-void cmd_serve_waiters(struct worker *worker)
+/* Serves the first waiter of @queue, if it has any. 0, -EDQUOT: its share, -EAGAIN: the pool is empty. */
+static int queue_serve_memory(struct queue *queue)
 {
-	while (!list_empty(&worker->memory_waiters)) {
-		struct cmd *cmd = list_first(&worker->memory_waiters, struct cmd, wait_link);
+	struct cmd *cmd;
+
+	if (list_empty(&queue->memory_waiters))
+		return 0;
+	cmd = list_first(&queue->memory_waiters, struct cmd, wait_link);
+	if (!memory_in_share(cmd))
+		return -EDQUOT;
+	if (!memory_above_reserve(cmd) || cmd_get_memory(cmd))
+		return -EAGAIN;
+	list_del(&cmd->wait_link);
+	cmd_proceed(cmd);
+	return 0;
+}
+
+static void serve_urgent_waiters(struct worker *worker)
+{
+	while (!list_empty(&worker->urgent_waiters)) {
+		struct cmd *cmd = list_first(&worker->urgent_waiters, struct cmd, wait_link);
 
 		if (cmd_get_memory(cmd))
 			return;
@@ -200,10 +266,40 @@ void cmd_serve_waiters(struct worker *worker)
 	}
 }
 
+void cmd_serve_waiters(struct worker *worker)
+{
+	struct list full = LIST_INIT(full);
+
+	serve_urgent_waiters(worker);
+	worker->memory_starved = false;
+	while (!worker->memory_starved && !list_empty(&worker->queues_hungry)) {
+		struct queue *queue = list_first(&worker->queues_hungry, struct queue, hungry_link);
+		int rc = queue_serve_memory(queue);
+
+		if (rc == -EAGAIN) {
+			worker->memory_starved = true; /* first in line when something is freed */
+			continue;
+		}
+		list_del(&queue->hungry_link);
+		if (rc == -EDQUOT)
+			list_add_tail(&full, &queue->hungry_link);
+		else if (!list_empty(&queue->memory_waiters))
+			list_add_tail(&worker->queues_hungry, &queue->hungry_link);
+	}
+	list_splice_tail(&worker->queues_hungry, &full);
+}
+
 /* May the command have memory before those that wait for some? */
 static bool cmd_may_overtake(const struct cmd *cmd)
 {
-	return list_empty(&cmd->queue->worker->memory_waiters) || cmd_is_fused_second(cmd);
+	const struct queue *queue = cmd->queue;
+
+	if (cmd_is_fused_second(cmd))
+		return true;
+	if (memory_is_urgent(cmd))
+		return list_empty(&queue->worker->urgent_waiters);
+	return list_empty(&queue->memory_waiters) && !queue->worker->memory_starved &&
+	       memory_in_share(cmd) && memory_above_reserve(cmd);
 }
 
 static uint16_t cmd_parse(struct cmd *cmd)
@@ -299,6 +395,9 @@ void cmd_complete(struct cmd *cmd, uint16_t status)
 		cmd_release(cmd);
 		return;
 	}
+	/* The host may take its time to take the answer; what is not part of it need not wait for that. */
+	if (cmd->direction != CMD_DATA_TO_HOST)
+		cmd_put_memory(cmd);
 	/* FFFFh in the answer to Connect says that flow control is off; later on nobody looks. */
 	cmd->cqe.sqhd = le16(queue->sqflow_disabled ? 0xffff : queue->sqhd);
 	cmd->cqe.sqid = le16(queue->qid);

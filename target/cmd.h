@@ -137,7 +137,7 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (
  */
 void cmd_need_scratch(struct cmd *cmd, uint32_t len);
 
-/* On the worker's thread, once a turn: serves commands that wait for memory, first come first served. */
+/* On the worker's thread, once a turn: serves commands that wait for memory, one of each queue in turn. */
 void cmd_serve_waiters(struct worker *worker);
 
 /*

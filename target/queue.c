@@ -52,6 +52,8 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 		.created_ns = worker->loop.now_ns,
 	};
 	list_init(&queue->live);
+	list_init(&queue->memory_waiters);
+	list_init(&queue->hungry_link);
 	list_init(&queue->ctrl_link);
 	list_init(&queue->work_link);
 	list_add_tail(&worker->queues, &queue->worker_link);
@@ -61,6 +63,8 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 void queue_fini(struct queue *queue)
 {
 	assert(!queue->n_busy && list_empty(&queue->ctrl_link));
+	assert(!queue->memory_bytes && list_empty(&queue->memory_waiters));
+	list_del(&queue->hungry_link);
 	list_del(&queue->work_link);
 	list_del(&queue->worker_link);
 	free(queue->free);

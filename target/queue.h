@@ -56,6 +56,9 @@ struct queue {
 	unsigned n_free;
 	unsigned n_busy;
 	struct list live; /* every busy command */
+	uint64_t memory_bytes;      /* of the worker's pool, held by its commands */
+	struct list memory_waiters; /* cmd.wait_link: commands that wait for some */
+	struct list hungry_link;    /* worker->queues_hungry, while there may be waiters */
 
 	struct cmd *fused_first; /* Compare of a pair whose Write is to come next */
 	bool fused_failed;       /* that Compare has failed already, or was refused */

@@ -29,7 +29,8 @@ static void worker_after_batch(struct loop *loop)
 		for (unsigned i = 0; transports[i]; i++)
 			transports[i]->flush(worker);
 	} while (!list_empty(&worker->queues_waiting) ||
-		 (worker->memory_freed && !list_empty(&worker->memory_waiters)));
+		 (worker->memory_freed &&
+		  (!list_empty(&worker->queues_hungry) || !list_empty(&worker->urgent_waiters))));
 }
 
 static int worker_init_memory(struct worker *worker, const struct worker_options *options)
@@ -74,7 +75,8 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	int rc;
 
 	*worker = (struct worker){ .index = options->index, .cpu = options->cpu };
-	list_init(&worker->memory_waiters);
+	list_init(&worker->queues_hungry);
+	list_init(&worker->urgent_waiters);
 	list_init(&worker->queues_waiting);
 	list_init(&worker->queues);
 	rc = loop_init(&worker->loop, &loop_options);

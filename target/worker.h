@@ -24,7 +24,9 @@ struct worker {
 	struct area area;
 	struct pool pool;
 	bool memory_freed;          /* since waiters were last served */
-	struct list memory_waiters; /* cmd.wait_link, first come first served */
+	struct list urgent_waiters; /* cmd.wait_link: served before all others */
+	bool memory_starved;        /* a queue within its share waits: nobody overtakes it */
+	struct list queues_hungry;  /* queue.hungry_link: served in turn */
 	struct list queues_waiting; /* transports that wait for a slot or memory */
 	unsigned connections; /* any thread: __atomic */
 	void *transport_state[2]; /* by transport's index in the registry */

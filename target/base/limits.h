@@ -33,6 +33,7 @@ enum limits {
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
 	MAX_DSM_RANGES = 256,
 	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
+	CAPSULE_RESERVE_SHIFT = 3,    /* 1/8 of a worker's buffers is for data that comes in capsules */
 	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
 
 	/* io_uring. */

@@ -126,13 +126,18 @@ static inline void io_memory_take_here(void *arg)
 	struct pool *pool = &memory->worker->pool;
 
 	for (uint32_t len = FAKE_MEMORY / 2; pool->free_bytes > memory->leave; len /= 2)
-		assert_int_equal(pool_get(pool, len, &memory->taken[memory->n++]), 0);
+		if (pool->free_bytes - len >= memory->leave)
+			assert_int_equal(pool_get(pool, len, &memory->taken[memory->n++]), 0);
 }
 
-/* Leaves @leave bytes, a power of two, in one piece. */
+/* What is kept for data in capsules. */
+enum { IO_MEMORY_RESERVE = FAKE_MEMORY >> CAPSULE_RESERVE_SHIFT };
+
+/* Leaves @leave bytes, a multiple of 4096, beside the reserve. */
 static inline void io_memory_take(struct io_memory *memory, struct worker *worker, uint64_t leave)
 {
-	*memory = (struct io_memory){ .worker = worker, .leave = leave };
+	*memory = (struct io_memory){ .worker = worker,
+				       .leave = leave + IO_MEMORY_RESERVE };
 	fake_on(worker, io_memory_take_here, memory);
 }
 

@@ -221,7 +221,7 @@ static void broken_pair_while_fetching(void **state)
 /* First halves that hold all memory must not keep their second halves waiting for each other. */
 static void pairs_and_little_memory(void **state)
 {
-	enum { PAIRS = 6 };
+	enum { PAIRS = 12 };
 	static struct fake_call calls[PAIRS][2], other;
 	struct io read = { NVME_IO_READ, .nsid = 2, .nlb = 128 };
 	struct io_memory memory;
@@ -230,7 +230,7 @@ static void pairs_and_little_memory(void **state)
 	io_memory_take(&memory, &workers[0], 512 << 10);
 	plain_write(2, 0, 128, a);
 	io_conn[0].hold_fetch = true;
-	/* 512 KiB: two pairs of 192 KiB, and four that wait, a read behind them. */
+	/* 1536 KiB, reserve included: eight pairs of 192 KiB, four that wait, a read behind them. */
 	for (unsigned i = 0; i < PAIRS; i++) {
 		struct io compare = compare_of(2, 0, 128, i % 2 ? b : a);
 		struct io write = write_of(2, 0, 128, i % 2 ? a : b);
