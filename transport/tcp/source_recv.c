@@ -70,8 +70,9 @@ static void deliver(struct conn *conn, const uint8_t *buf, size_t len, int buffe
 {
 	size_t used = conn_received(conn, buf, len);
 
-	if (used < len) {
-		/* Paused, or no longer interested: kept until parsing goes on. */
+	/* A machine that has stopped wants the rest no more, and a large buffer is not its to keep. */
+	if (used < len && conn->rx.state == RX_JUDGE) {
+		/* Paused: kept until parsing goes on. */
 		conn->held = (struct rx_held){ .p = buf + used, .len = len - used, .buffer = buffer };
 		return;
 	}
