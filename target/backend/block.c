@@ -23,7 +23,7 @@
 struct block_facts {
 	bool nvme;      /* the whole namespace of an NVMe drive */
 	bool host_zoned;
-	bool write_back;
+	bool write_through; /* known to have no cache that a power failure empties */
 	bool rotational;
 	uint64_t discard_max;
 	uint64_t zeroes_max;
@@ -80,7 +80,7 @@ static void facts_read(const char *sysfs, struct block_facts *facts)
 		.rotational = number_read(queue, "rotational"),
 	};
 	if (fact_read(queue, "write_cache", text, sizeof(text)))
-		facts->write_back = !strncmp(text, "write back", 10);
+		facts->write_through = !strncmp(text, "write through", 13);
 	if (fact_read(queue, "zoned", text, sizeof(text)))
 		facts->host_zoned = !strncmp(text, "host-managed", 12);
 }
@@ -264,7 +264,8 @@ static int block_setup(const struct opening *o, struct block *block)
 	limits->max_segments = BACKEND_IO_IOVS;
 	limits->direct = true;
 	limits->fixed = true;
-	limits->volatile_cache = facts.write_back;
+	/* When sysfs cannot be asked: a flush too many costs little, one too few costs data. */
+	limits->volatile_cache = !facts.write_through;
 	limits->rotational = facts.rotational;
 	ub->gone = block_gone;
 	block_zeroing(ub, &facts);
