@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/compiler.h"
+#include "base/counter.h"
 
 #define NO_PAGE UINT32_MAX
 
@@ -120,8 +121,9 @@ int pool_get(struct pool *pool, uint32_t len, struct span *span)
 		free_push(pool, page + (1u << order), order);
 	}
 	pool->order_of[page] = (uint8_t)(PIECE_USED | want);
-	pool->free_bytes -= piece_bytes(want);
-	pool->low_water_bytes = MIN(pool->low_water_bytes, pool->free_bytes);
+	counter_set(&pool->free_bytes, pool->free_bytes - piece_bytes(want));
+	if (pool->free_bytes < pool->low_water_bytes)
+		counter_set(&pool->low_water_bytes, pool->free_bytes);
 	*span = (struct span){
 		.area = pool->area,
 		.offset = pool->offset + ((uint64_t)page << POOL_MIN_SHIFT),
@@ -142,7 +144,7 @@ void pool_put(struct pool *pool, const struct span *span)
 	order = pool->order_of[page] & ~(unsigned)PIECE_USED;
 	assert(span->len <= piece_bytes(order));
 	pool->order_of[page] = 0;
-	pool->free_bytes += piece_bytes(order);
+	counter_add(&pool->free_bytes, piece_bytes(order));
 	while (order < POOL_MAX_ORDER) {
 		uint32_t buddy = page ^ (1u << order);
 

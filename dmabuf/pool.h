@@ -21,7 +21,7 @@ struct pool {
 	uint8_t *order_of;   /* per page: order and free/used state of the piece that begins there */
 	uint32_t *next, *prev;
 	uint32_t free_head[POOL_MAX_ORDER + 1];
-	uint64_t free_bytes;
+	uint64_t free_bytes;      /* of base/counter.h, as is the next */
 	uint64_t low_water_bytes; /* least free_bytes ever seen */
 };
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/counter.h"
 #include "target/ctrl.h"
 #include "target/io_fence.h"
 #include "target/io_step.h"
@@ -80,33 +81,33 @@ static void count(struct cmd *cmd, struct ns_stats *stats, uint16_t status)
 	uint16_t code = status & NVME_STATUS_CODE_MASK;
 
 	if (unlikely(code)) {
-		stats->errors++;
+		counter_add(&stats->errors, 1);
 		if (code >> 8 == NVME_SC_WRITE_FAULT >> 8 && code != NVME_SC_COMPARE_FAILURE &&
 		    code != NVME_SC_ACCESS_DENIED)
-			stats->media_errors++;
+			counter_add(&stats->media_errors, 1);
 		return;
 	}
 	switch (cmd->sqe.opcode) {
 	case NVME_IO_READ:
-		queue_stats->read_bytes += io_len(cmd);
+		counter_add(&queue_stats->read_bytes, io_len(cmd));
 		/* fall through */
 	case NVME_IO_COMPARE:
-		stats->reads++;
-		stats->read_bytes += io_len(cmd);
+		counter_add(&stats->reads, 1);
+		counter_add(&stats->read_bytes, io_len(cmd));
 		break;
 	case NVME_IO_WRITE:
-		queue_stats->written_bytes += io_len(cmd);
-		stats->writes++;
-		stats->written_bytes += io_len(cmd);
+		counter_add(&queue_stats->written_bytes, io_len(cmd));
+		counter_add(&stats->writes, 1);
+		counter_add(&stats->written_bytes, io_len(cmd));
 		break;
 	case NVME_IO_FLUSH:
-		stats->flushes++;
+		counter_add(&stats->flushes, 1);
 		break;
 	case NVME_IO_DSM:
-		stats->deallocates++;
+		counter_add(&stats->deallocates, 1);
 		break;
 	default:
-		stats->other++;
+		counter_add(&stats->other, 1);
 		break;
 	}
 }
@@ -202,7 +203,7 @@ uint16_t io_done_status(struct cmd *cmd, int error, uint8_t opcode)
 	struct ns *ns = cmd->ns;
 
 	cmd->in_flight = false;
-	io_stats(cmd)->busy_ns += cmd->queue->worker->loop.now_ns - cmd->submit_ns;
+	counter_add(&io_stats(cmd)->busy_ns, cmd->queue->worker->loop.now_ns - cmd->submit_ns);
 	if (likely(!error))
 		return NVME_SC_SUCCESS;
 	if (error == -ECANCELED)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/counter.h"
 #include "target/ctrl.h"
 #include "target/io_step.h"
 
@@ -21,14 +22,14 @@ static bool flush_all_step(struct cmd *cmd)
 	const struct ctrl *ctrl = cmd->queue->ctrl;
 
 	if (cmd->step_status) {
-		io_stats(cmd)->errors++;
+		counter_add(&io_stats(cmd)->errors, 1);
 		cmd->doom = cmd->doom ? cmd->doom : cmd->step_status;
 	}
 	while (++cmd->progress <= ctrl->subsys->max_nsid) {
 		cmd->ns = ctrl_ns(ctrl, (uint32_t)cmd->progress);
 		if (!cmd->ns || !cmd->ns->backend->limits.volatile_cache)
 			continue;
-		io_stats(cmd)->flushes++;
+		counter_add(&io_stats(cmd)->flushes, 1);
 		return io_step(cmd, BACKEND_FLUSH, 0, 0, 0);
 	}
 	return io_steps_end(cmd, cmd->doom);

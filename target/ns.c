@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/counter.h"
 #include "base/log.h"
 #include "target/ctrl.h"
 #include "target/worker.h"
@@ -13,16 +14,16 @@ void ns_stats_sum(const struct ns *ns, struct ns_stats *sum)
 	for (unsigned i = 0; i < n_workers; i++) {
 		const struct ns_stats *one = &ns->stats[i];
 
-		sum->reads += one->reads;
-		sum->writes += one->writes;
-		sum->read_bytes += one->read_bytes;
-		sum->written_bytes += one->written_bytes;
-		sum->flushes += one->flushes;
-		sum->deallocates += one->deallocates;
-		sum->other += one->other;
-		sum->errors += one->errors;
-		sum->media_errors += one->media_errors;
-		sum->busy_ns += one->busy_ns;
+		sum->reads += counter_get(&one->reads);
+		sum->writes += counter_get(&one->writes);
+		sum->read_bytes += counter_get(&one->read_bytes);
+		sum->written_bytes += counter_get(&one->written_bytes);
+		sum->flushes += counter_get(&one->flushes);
+		sum->deallocates += counter_get(&one->deallocates);
+		sum->other += counter_get(&one->other);
+		sum->errors += counter_get(&one->errors);
+		sum->media_errors += counter_get(&one->media_errors);
+		sum->busy_ns += counter_get(&one->busy_ns);
 	}
 }
 

@@ -9,7 +9,7 @@
 struct io_fence;
 struct subsys;
 
-/* One row for each worker, on its own cache line: written by the worker, summed by readers. */
+/* Counters of base/counter.h, one row for each worker on its own cache line, summed by readers. */
 struct ns_stats {
 	uint64_t reads, writes; /* commands */
 	uint64_t read_bytes, written_bytes;

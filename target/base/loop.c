@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/counter.h"
 #include "base/limits.h"
 #include "base/log.h"
 
@@ -130,7 +131,7 @@ struct io_uring_sqe *loop_sqe(struct loop *loop)
 	while (unlikely(!sqe)) {
 		int rc = io_uring_submit(&loop->ring);
 
-		loop->stats.enters++;
+		counter_add(&loop->stats.enters, 1);
 		/* EBUSY and EAGAIN: completions wait; taking them in makes room. */
 		if (rc < 0 && rc != -EINTR)
 			io_uring_get_events(&loop->ring);
@@ -148,25 +149,32 @@ void loop_cancel(struct loop *loop, struct op *op)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
-void loop_post(struct loop *loop, struct msg *msg)
+static void mail_wake(struct loop *loop)
 {
 	const uint64_t one = 1;
 
-	pthread_mutex_lock(&loop->mail_lock);
-	list_add_tail(&loop->mail, &msg->link);
-	pthread_mutex_unlock(&loop->mail_lock);
 	/* Fails only when 2^64 - 2 wake-ups are pending: then the loop will wake anyway. */
 	if (write(loop->mail_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
+void loop_post(struct loop *loop, struct msg *msg)
+{
+	bool first;
+
+	pthread_mutex_lock(&loop->mail_lock);
+	first = list_empty(&loop->mail);
+	list_add_tail(&loop->mail, &msg->link);
+	pthread_mutex_unlock(&loop->mail_lock);
+	/* Who finds mail there leaves the waking to who put it there: it is taken out all at once. */
+	if (first)
+		mail_wake(loop);
+}
+
 void loop_stop(struct loop *loop)
 {
-	const uint64_t one = 1;
-
 	__atomic_store_n(&loop->stopping, true, __ATOMIC_RELEASE);
-	if (write(loop->mail_fd, &one, sizeof(one)) < 0)
-		return;
+	mail_wake(loop);
 }
 
 int loop_file_set(struct loop *loop, unsigned index, int fd)
@@ -320,15 +328,15 @@ static void loop_wait(struct loop *loop)
 
 	/* What was asked for goes to the kernel first; it may complete at once. */
 	io_uring_submit_and_get_events(&loop->ring);
-	loop->stats.enters++;
+	counter_add(&loop->stats.enters, 1);
 	if (io_uring_cq_ready(&loop->ring)) {
 		loop->now_ns = clock_now_ns();
 		return;
 	}
 	if (loop_spin(loop, begin_ns)) {
-		loop->stats.spins++;
+		counter_add(&loop->stats.spins, 1);
 		io_uring_get_events(&loop->ring);
-		loop->stats.enters++;
+		counter_add(&loop->stats.enters, 1);
 	} else if (loop->heap_len) {
 		uint64_t now = clock_now_ns(), deadline = loop->heap[0]->deadline_ns;
 		uint64_t left = deadline > now ? deadline - now : 0;
@@ -336,12 +344,12 @@ static void loop_wait(struct loop *loop)
 						.tv_nsec = (long long)(left % 1000000000u) };
 
 		io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &ts, NULL);
-		loop->stats.enters++;
-		loop->stats.waits++;
+		counter_add(&loop->stats.enters, 1);
+		counter_add(&loop->stats.waits, 1);
 	} else {
 		io_uring_submit_and_wait(&loop->ring, 1);
-		loop->stats.enters++;
-		loop->stats.waits++;
+		counter_add(&loop->stats.enters, 1);
+		counter_add(&loop->stats.waits, 1);
 	}
 	loop->now_ns = clock_now_ns();
 	loop->last_gap_ns = loop->now_ns - begin_ns;
@@ -381,8 +389,8 @@ void loop_run(struct loop *loop)
 	while (!__atomic_load_n(&loop->stopping, __ATOMIC_ACQUIRE)) {
 		loop_wait(loop);
 		timers_run(loop);
-		loop->stats.cqes += loop_reap(loop);
-		loop->stats.turns++;
+		counter_add(&loop->stats.cqes, loop_reap(loop));
+		counter_add(&loop->stats.turns, 1);
 		if (loop->after_batch)
 			loop->after_batch(loop);
 	}

@@ -45,7 +45,7 @@ struct loop_options {
 	void (*after_batch)(struct loop *loop);
 };
 
-/* Counters since start; read by other threads without locks, so they may lag. */
+/* Counters since start, of base/counter.h. */
 struct loop_stats {
 	uint64_t turns;
 	uint64_t enters; /* io_uring_enter calls */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/counter.h"
 #include "base/log.h"
 #include "transport/tcp/tcp.h"
 
@@ -199,7 +200,7 @@ static void on_payload(struct rx *rx, bool digest_ok)
 	conn->r2t_data = NULL;
 	if (!tcmd)
 		return; /* dropped */
-	conn->queue.stats.staged_bytes += rx->copied_bytes;
+	counter_add(&conn->queue.stats.staged_bytes, rx->copied_bytes);
 	rx->copied_bytes = 0;
 	if (!digest_ok)
 		tcmd->digest_bad = true;
