@@ -104,6 +104,11 @@ static unsigned order_for(uint32_t len)
 	return pages ? 32 - (unsigned)__builtin_clz(pages) : 0;
 }
 
+uint64_t pool_piece_bytes(uint32_t len)
+{
+	return len ? piece_bytes(order_for(len)) : 0;
+}
+
 int pool_get(struct pool *pool, uint32_t len, struct span *span)
 {
 	unsigned want = order_for(len), order = want;

@@ -29,6 +29,9 @@ struct pool {
 int pool_init(struct pool *pool, struct area *area, uint64_t offset, uint64_t size);
 void pool_fini(struct pool *pool);
 
+/* Bytes that a pool gives away for @len bytes (0 .. 16 MiB): a power of two of pages, or none for none. */
+uint64_t pool_piece_bytes(uint32_t len);
+
 /*
  * Gets @len bytes (1 .. 16 MiB); @span->len is @len, what lies behind it is rounded up to a power of
  * two of pages. 0, or -EAGAIN when there is no such piece now.

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/counter.h"
 #include "target/admin.h"
 #include "target/ctrl.h"
 #include "target/io.h"
@@ -94,6 +95,12 @@ static bool cmd_is_fused_second(const struct cmd *cmd)
 	return cmd->fused && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_SECOND;
 }
 
+/* Bytes of the pool that the command needs; fewer when its data can be mapped. */
+static uint64_t memory_need(const struct cmd *cmd)
+{
+	return pool_piece_bytes(cmd->data_len) + pool_piece_bytes(cmd->scratch_len);
+}
+
 /*
  * A host that does not send what it was asked for, or does not read what it asked for, holds buffers
  * for as long as it likes. So a queue gets no more when it would hold more than it leaves free: half
@@ -104,9 +111,9 @@ static bool memory_in_share(const struct cmd *cmd)
 {
 	const struct queue *queue = cmd->queue;
 	const struct pool *pool = &queue->worker->pool;
-	uint64_t need = (uint64_t)cmd->data_len + cmd->scratch_len;
 
-	return !queue->memory_bytes || queue->memory_bytes + 2 * need <= pool->free_bytes;
+	return !queue->memory_bytes ||
+	       queue->memory_bytes + 2 * memory_need(cmd) <= pool->free_bytes;
 }
 
 /*
@@ -126,8 +133,7 @@ static bool memory_above_reserve(const struct cmd *cmd)
 	const struct pool *pool = &cmd->queue->worker->pool;
 	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
 
-	return (uint64_t)cmd->data_len + cmd->scratch_len + (size >> CAPSULE_RESERVE_SHIFT) <=
-	       pool->free_bytes;
+	return memory_need(cmd) + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
 }
 
 static int cmd_get_buffers(struct cmd *cmd)
@@ -198,7 +204,7 @@ static void cmd_wait_memory(struct cmd *cmd)
 	struct queue *queue = cmd->queue;
 	struct worker *worker = queue->worker;
 
-	worker->stats.memory_waits++;
+	counter_add(&worker->stats.memory_waits, 1);
 	/* Next after its first half, or it would wait for those who wait for what that one holds. */
 	if (cmd_is_fused_second(cmd)) {
 		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
@@ -206,6 +212,7 @@ static void cmd_wait_memory(struct cmd *cmd)
 	}
 	if (memory_is_urgent(cmd)) {
 		list_add_tail(&worker->urgent_waiters, &cmd->wait_link);
+		worker->memory_starved = true;
 		return;
 	}
 	list_add_tail(&queue->memory_waiters, &cmd->wait_link);
@@ -254,24 +261,25 @@ static int queue_serve_memory(struct queue *queue)
 	return 0;
 }
 
-static void serve_urgent_waiters(struct worker *worker)
+/* False when one of them has to wait on. */
+static bool serve_urgent_waiters(struct worker *worker)
 {
 	while (!list_empty(&worker->urgent_waiters)) {
 		struct cmd *cmd = list_first(&worker->urgent_waiters, struct cmd, wait_link);
 
 		if (cmd_get_memory(cmd))
-			return;
+			return false;
 		list_del(&cmd->wait_link);
 		cmd_proceed(cmd);
 	}
+	return true;
 }
 
 void cmd_serve_waiters(struct worker *worker)
 {
 	struct list full = LIST_INIT(full);
 
-	serve_urgent_waiters(worker);
-	worker->memory_starved = false;
+	worker->memory_starved = !serve_urgent_waiters(worker);
 	while (!worker->memory_starved && !list_empty(&worker->queues_hungry)) {
 		struct queue *queue = list_first(&worker->queues_hungry, struct queue, hungry_link);
 		int rc = queue_serve_memory(queue);
@@ -338,11 +346,10 @@ void cmd_begin(struct cmd *cmd)
 	cmd->fused = NULL;
 	cmd->ended = NULL;
 	cmd->scratch_len = 0;
-	cmd->begin_ns = queue->worker->loop.now_ns;
 	cmd_set_state(cmd, CMD_PARSED);
 
 	__atomic_store_n(&queue->traffic, true, __ATOMIC_RELAXED);
-	queue->stats.commands++;
+	counter_add(&queue->stats.commands, 1);
 	queue->sqhd = (uint16_t)(queue->sqhd + 1u < queue->depth ? queue->sqhd + 1 : 0);
 
 	status = cmd_parse(cmd);
@@ -384,7 +391,7 @@ void cmd_complete(struct cmd *cmd, uint16_t status)
 	assert(list_empty(&cmd->wait_link));
 	cmd_ended(cmd, status);
 	if (unlikely(status)) {
-		queue->stats.errors++;
+		counter_add(&queue->stats.errors, 1);
 		cmd->direction = CMD_DATA_NONE; /* what the buffer holds stays here */
 		if (queue->ctrl) {
 			ctrl_log_error(queue->ctrl, cmd, status);

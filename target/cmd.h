@@ -63,7 +63,6 @@ struct cmd {
 	struct span span0;
 	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */
 	struct list link;      /* queue->live */
-	uint64_t begin_ns;
 
 	/* Execution. */
 	struct backend_io io;

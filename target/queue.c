@@ -13,12 +13,14 @@
 static void queue_close_deliver(struct msg *msg)
 {
 	struct queue *queue = container_of(msg, struct queue, close_msg);
+	enum queue_close why = queue->close_why;
 
+	/* From here on the next one may write its reason there. */
 	__atomic_store_n(&queue->close_posted, false, __ATOMIC_RELEASE);
 	if (queue->state == QUEUE_CLOSING)
 		queue_work(queue); /* it was gone already and waits for this message alone */
 	else
-		queue->ops->close(queue, queue->close_why);
+		queue->ops->close(queue, why);
 }
 
 static void slot_init(struct queue *queue, struct cmd *cmd, unsigned tag)
@@ -161,6 +163,7 @@ void queue_serve_waiters(struct worker *worker)
 static void queue_drop_command(struct queue *queue, struct cmd *cmd)
 {
 	if (cmd->state == CMD_PARSED) {
+		queue->worker->memory_freed = true; /* others may have waited behind it */
 		cmd_release(cmd);
 	} else if (cmd->state == CMD_EXECUTING && queue->qid) {
 		io_abort(cmd);

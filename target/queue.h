@@ -26,7 +26,7 @@ enum queue_close {
 	QUEUE_CLOSE_REFUSED,      /* Connect was refused; the answer goes out first */
 };
 
-/* Counted by the queue's worker; read by others without locks, so they may lag. */
+/* Counters of base/counter.h, written by the queue's worker. */
 struct queue_stats {
 	uint64_t commands;
 	uint64_t errors; /* completions other than success */

@@ -12,7 +12,7 @@ struct config;
 struct cmd;
 struct queue;
 
-/* Counted by the worker, read by others without locks. */
+/* Counters of base/counter.h. */
 struct worker_stats {
 	uint64_t memory_waits; /* commands that had to wait for a data buffer */
 };
@@ -25,7 +25,7 @@ struct worker {
 	struct pool pool;
 	bool memory_freed;          /* since waiters were last served */
 	struct list urgent_waiters; /* cmd.wait_link: served before all others */
-	bool memory_starved;        /* a queue within its share waits: nobody overtakes it */
+	bool memory_starved;        /* one that is urgent or within its share waits: nobody overtakes it */
 	struct list queues_hungry;  /* queue.hungry_link: served in turn */
 	struct list queues_waiting; /* transports that wait for a slot or memory */
 	unsigned connections; /* any thread: __atomic */

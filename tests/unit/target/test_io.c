@@ -399,6 +399,23 @@ static void commands_wait_for_memory(void **state)
 		fake_finish(&held[i]);
 }
 
+/* Pieces are powers of two: what a command takes beside its length is not taken from the reserve. */
+static void reserve_is_left_alone(void **state)
+{
+	struct io read = { NVME_IO_READ, .nsid = 2, .nlb = 66 }; /* 33 KiB: a piece of 64 */
+	uint64_t before = memory_waits();
+	struct io_memory memory;
+	struct fake_call call;
+
+	(void)state;
+	io_memory_take(&memory, &workers[0], 48 << 10);
+	io_begin(&io_conn[0], &read, &call);
+	assert_int_equal(memory_waits(), before + 1);
+	assert_false(fake_is_done(&call));
+	io_memory_put(&memory);
+	assert_int_equal(fake_finish(&call), 0);
+}
+
 /* ---------------------------------------------------------------------------------------- Abort */
 
 struct abort {
@@ -480,6 +497,7 @@ int main(void)
 		TEST(verify),
 		TEST(shortage_of_memory),
 		TEST(commands_wait_for_memory),
+		TEST(reserve_is_left_alone),
 		TEST(abort_ends_stuck_io),
 		TEST(lost_connection_ends_stuck_io),
 	};

@@ -277,6 +277,48 @@ static void second_half_overtakes(void **state)
 	fake_gone(&other);
 }
 
+enum { FRAGMENTS = FAKE_MEMORY / IO_MAX };
+
+static struct span fragments[FRAGMENTS];
+
+static void fragments_take(void *arg)
+{
+	struct pool *pool = arg;
+
+	for (unsigned i = 0; i < FRAGMENTS; i++)
+		assert_int_equal(pool_get(pool, IO_MAX, &fragments[i]), 0);
+}
+
+/* Every second one, from the one that @arg points to on. */
+static void fragments_put(void *arg)
+{
+	for (unsigned i = *(unsigned *)arg; i < FRAGMENTS; i += 2)
+		pool_put(&workers[0].pool, &fragments[i]);
+}
+
+/* A pair that finds no piece that is large enough is not kept waiting by those that need little. */
+static void small_commands_starve_no_pair(void **state)
+{
+	static struct fake_conn other;
+	static struct fake_call call;
+	struct io read = { NVME_IO_READ, .nsid = 2, .nlb = 128 };
+	struct io compare = compare_of(2, 0, 128, a), write = write_of(2, 0, 128, b);
+	unsigned even = 0, odd = 1;
+
+	(void)state;
+	fake_attach_io(&other, &workers[0], &fake_host, &io_admin, 3);
+	plain_write(2, 0, 128, a);
+	fake_on(&workers[0], fragments_take, &workers[0].pool);
+	fake_on(&workers[0], fragments_put, &even);
+	begin(compare, write);
+	io_begin(&other, &read, &call);
+	assert_false(fake_is_done(&first) || fake_is_done(&second) || fake_is_done(&call));
+	fake_on(&workers[0], fragments_put, &odd);
+	ends(0, 0);
+	assert_int_equal(fake_finish(&call), 0);
+	fake_gone(&other);
+}
+
 /* ---------------------------------------------------------------------------- abort, lost queue */
 
 static void abort_of_halves(void **state)
@@ -353,6 +395,7 @@ int main(void)
 		TEST(broken_pair_while_fetching),
 		TEST(pairs_and_little_memory),
 		TEST(second_half_overtakes),
+		TEST(small_commands_starve_no_pair),
 		TEST(abort_of_halves),
 		TEST(lost_connection),
 	};
