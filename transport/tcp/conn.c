@@ -34,10 +34,29 @@ static void conn_timed_out(struct timer *timer)
 	conn_dead(conn);
 }
 
+/*
+ * A host that vanished without a word is noticed by TCP too: one without keep alive (KATO 0) would
+ * hold its connection for ever. What the kernel refuses, it does without.
+ */
+static void socket_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, TCP_DEAD_PEER_S / 2 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, TCP_DEAD_PEER_S / 8 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_DEAD_PEER_S * 1000 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
-	const int one = 1;
 
 	if (!conn) {
 		log_peer("no memory for a new connection");
@@ -61,7 +80,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	list_add_tail(&tcp->conns, &conn->worker_link);
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	socket_options(fd);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }

@@ -23,6 +23,7 @@ enum tcp_limits {
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
 	TCP_BACKLOG = 1024,
+	TCP_DEAD_PEER_S = 120,   /* without any answer of the other end */
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
 };
 
