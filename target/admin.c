@@ -49,7 +49,7 @@ uint16_t admin_parse(struct cmd *cmd)
 	const struct admin_command *command = command_find(ctrl, cmd->sqe.opcode);
 
 	/* Until the host has enabled the controller there are Fabrics commands alone. */
-	if (!(ctrl->csts & NVME_CSTS_RDY))
+	if (!(ctrl->cc & NVME_CC_EN) || !(ctrl->csts & NVME_CSTS_RDY))
 		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
 				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
 	if (!command)

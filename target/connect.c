@@ -7,6 +7,7 @@
 #include "target/admin.h"
 #include "target/ctrl.h"
 #include "target/listener.h"
+#include "target/worker.h"
 
 static const struct nvmf_connect_cmd *connect_cmd(const struct cmd *cmd)
 {
@@ -100,6 +101,34 @@ static void connect_succeeded(struct cmd *cmd)
 		  queue->ctrl->subsys->nqn, queue->ctrl->hostnqn);
 }
 
+static void connect_execute(struct cmd *cmd);
+
+static void connect_again(struct timer *timer)
+{
+	struct cmd *cmd = container_of(timer, struct cmd, io.timer);
+
+	if (cmd->queue->state == QUEUE_CLOSING)
+		cmd_complete(cmd, NVME_SC_CONNECT_CTRL_BUSY);
+	else
+		connect_execute(cmd);
+}
+
+/*
+ * A host that reconnects sends its writes again and goes on, while a slow disk may still have the ones
+ * of before: landing late, they would undo what came after. So its new controller waits for the end
+ * of its old one, which is there in no time but when a disk hangs. False: it has waited long enough.
+ */
+static bool connect_wait(struct cmd *cmd)
+{
+	struct queue *queue = cmd->queue;
+	uint64_t age_ns = queue->worker->loop.now_ns - queue->created_ns;
+
+	cmd->io.timer.expired = connect_again;
+	return age_ns < CONNECT_LEAVING_MS * 1000000ull &&
+	       !loop_timer_start(&queue->worker->loop, &cmd->io.timer,
+				 CONNECT_AGAIN_MS * 1000000ull);
+}
+
 static void connect_execute(struct cmd *cmd)
 {
 	const struct nvmf_connect_cmd *connect = connect_cmd(cmd);
@@ -111,6 +140,13 @@ static void connect_execute(struct cmd *cmd)
 
 	spanv_read(&cmd->data, 0, &data, sizeof(data));
 	status = connect_find(cmd, &data, &subsys);
+	if (!status && !qid && subsys_host_is_leaving(subsys, data.hostnqn, data.hostid)) {
+		if (connect_wait(cmd))
+			return;
+		log_peer("%s: host %s has to wait for a controller of its own, whose commands a disk still has",
+			 queue->peer, data.hostnqn);
+		status = NVME_SC_CONNECT_CTRL_BUSY;
+	}
 	if (!status && depth > (subsys->config ? subsys->config->max_queue_depth : MAX_QUEUE_DEPTH))
 		status = FAULT_IN_COMMAND(cmd, sqsize);
 	if (!status && queue_set_depth(queue, (uint16_t)depth))

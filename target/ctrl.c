@@ -200,6 +200,7 @@ static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid,
 		bit_set(ctrl->qids, qid);
 		queue->qid = qid;
 		ctrl->refs++;
+		ctrl->io_refs++;
 		list_add_tail(&ctrl->queues, &queue->ctrl_link);
 	}
 	pthread_mutex_unlock(&ctrl->lock);
@@ -225,6 +226,29 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 	return status;
 }
 
+/* Is there an I/O queue whose last command has not ended? */
+static bool ctrl_has_io(struct ctrl *ctrl)
+{
+	bool has;
+
+	pthread_mutex_lock(&ctrl->lock);
+	has = ctrl->io_refs;
+	pthread_mutex_unlock(&ctrl->lock);
+	return has;
+}
+
+bool subsys_host_is_leaving(struct subsys *subsys, const char *hostnqn, const uint8_t hostid[16])
+{
+	bool leaving = false;
+
+	pthread_mutex_lock(&subsys->lock);
+	list_for_each(ctrl, &subsys->leaving, struct ctrl, subsys_link)
+		leaving |= !strcmp(ctrl->hostnqn, hostnqn) &&
+			   !memcmp(ctrl->hostid, hostid, sizeof(ctrl->hostid)) && ctrl_has_io(ctrl);
+	pthread_mutex_unlock(&subsys->lock);
+	return leaving;
+}
+
 /* ------------------------------------------------------------------------------------------ ending */
 
 /* Under ctrl->lock. */
@@ -248,13 +272,35 @@ static void ctrl_close_queues(struct ctrl *ctrl, enum queue_close why, bool admi
 	pthread_mutex_unlock(&ctrl->lock);
 }
 
+static void csts_set(struct ctrl *ctrl, uint32_t now, uint32_t next)
+{
+	__atomic_store_n(&ctrl->csts, now, __ATOMIC_RELAXED);
+	ctrl->csts_next = next;
+}
+
+
+uint32_t ctrl_csts(struct ctrl *ctrl)
+{
+	/* Hosts poll, so that nobody needs to tell when the last queue goes. */
+	if (ctrl->csts != ctrl->csts_next && !ctrl_has_io(ctrl))
+		csts_set(ctrl, ctrl->csts_next, ctrl->csts_next);
+	return ctrl->csts;
+}
+
 void ctrl_enable(struct ctrl *ctrl)
 {
-	ctrl->csts = (ctrl->csts & ~(uint32_t)NVME_CSTS_SHST_MASK) | NVME_CSTS_RDY;
+	uint32_t csts = (ctrl->csts & ~(uint32_t)NVME_CSTS_SHST_MASK) | NVME_CSTS_RDY;
+
+	csts_set(ctrl, csts, csts);
 	set_live(ctrl, true);
 }
 
-void ctrl_disable(struct ctrl *ctrl)
+void ctrl_refuse(struct ctrl *ctrl)
+{
+	csts_set(ctrl, ctrl->csts | NVME_CSTS_CFS, ctrl->csts_next | NVME_CSTS_CFS);
+}
+
+static void ctrl_disable(struct ctrl *ctrl)
 {
 	set_live(ctrl, false);
 	ctrl_close_queues(ctrl, QUEUE_CLOSE_CTRL, false);
@@ -265,12 +311,30 @@ void ctrl_reset(struct ctrl *ctrl)
 {
 	ctrl_disable(ctrl);
 	features_init(ctrl);
+	csts_set(ctrl, ctrl->csts, ctrl->csts_next & ~(uint32_t)(NVME_CSTS_RDY | NVME_CSTS_CFS));
+	ctrl_csts(ctrl);
+}
+
+void ctrl_shutdown(struct ctrl *ctrl)
+{
+	uint32_t now = ctrl->csts & ~(uint32_t)NVME_CSTS_SHST_MASK;
+	uint32_t next = ctrl->csts_next & ~(uint32_t)NVME_CSTS_SHST_MASK;
+
+	ctrl_disable(ctrl);
+	csts_set(ctrl, now | NVME_CSTS_SHST_OCCURRING, next | NVME_CSTS_SHST_COMPLETE);
+	ctrl_csts(ctrl);
+}
+
+void ctrl_forget_shutdown(struct ctrl *ctrl)
+{
+	csts_set(ctrl, ctrl->csts & ~(uint32_t)NVME_CSTS_SHST_MASK,
+		 ctrl->csts_next & ~(uint32_t)NVME_CSTS_SHST_MASK);
 }
 
 void ctrl_fail(struct ctrl *ctrl, enum queue_close why)
 {
 	set_live(ctrl, false);
-	ctrl->csts |= NVME_CSTS_CFS;
+	ctrl_refuse(ctrl);
 	ctrl_close_queues(ctrl, why, true);
 }
 
@@ -283,8 +347,19 @@ void ctrl_put(struct ctrl *ctrl)
 	pthread_mutex_unlock(&ctrl->lock);
 	if (!last)
 		return;
+	pthread_mutex_lock(&ctrl->subsys->lock);
+	list_del(&ctrl->subsys_link);
+	pthread_mutex_unlock(&ctrl->subsys->lock);
 	pthread_mutex_destroy(&ctrl->lock);
 	free(ctrl);
+}
+
+void ctrl_put_queue(struct ctrl *ctrl, const struct queue *queue)
+{
+	pthread_mutex_lock(&ctrl->lock);
+	ctrl->io_refs -= queue->qid != 0;
+	pthread_mutex_unlock(&ctrl->lock);
+	ctrl_put(ctrl);
 }
 
 void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue)
@@ -309,6 +384,7 @@ void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue)
 	 */
 	pthread_mutex_lock(&ctrl->subsys->lock);
 	list_del(&ctrl->subsys_link);
+	list_add_tail(&ctrl->subsys->leaving, &ctrl->subsys_link);
 	pthread_mutex_unlock(&ctrl->subsys->lock);
 	loop_timer_stop(&ctrl->worker->loop, &ctrl->kato_timer);
 	set_live(ctrl, false);

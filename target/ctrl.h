@@ -23,7 +23,7 @@ struct aen {
 struct ctrl {
 	struct subsys *subsys;
 	struct listener *listener;
-	struct list subsys_link; /* under subsys->lock */
+	struct list subsys_link; /* under subsys->lock: of subsys->ctrls, then of subsys->leaving */
 	uint16_t cntlid;
 	uint8_t hostid[16];
 	char hostnqn[NVME_NQN_MAX + 1];
@@ -34,7 +34,8 @@ struct ctrl {
 	struct worker *worker;
 	struct queue *admin; /* NULL once its connection is gone */
 	uint32_t cc;
-	uint32_t csts;
+	uint32_t csts;      /* other threads look at it without locks */
+	uint32_t csts_next; /* what CSTS is once no command of an I/O queue is left */
 	uint32_t kato_ms; /* 0: no timer */
 	struct timer kato_timer;
 	uint32_t aen_enabled; /* feature 0Bh */
@@ -56,7 +57,8 @@ struct ctrl {
 	pthread_mutex_t lock;
 	struct list queues;        /* queue.ctrl_link; admin queue too */
 	uint64_t qids[(MAX_IO_QUEUES + 64) / 64]; /* in use */
-	unsigned refs;             /* one per queue */
+	unsigned refs;             /* one per queue, until its last command has ended */
+	unsigned io_refs;          /* of them: I/O queues */
 	uint64_t error_count;      /* errors since the controller was made */
 	unsigned error_head;       /* of the ring below: next to write */
 	unsigned error_len;
@@ -104,6 +106,12 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 			   const char *hostnqn, const uint8_t hostid[16], struct ctrl **out,
 			   uint16_t *ipo, uint8_t *iattr);
 
+/*
+ * Is there a controller of this host whose admin queue is gone while commands of its I/O queues are
+ * still on their way to a disk? What they write must not land on what a new controller has written.
+ */
+bool subsys_host_is_leaving(struct subsys *subsys, const char *hostnqn, const uint8_t hostid[16]);
+
 /* @queue leaves the controller's list. The admin queue takes all I/O queues with it. */
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
 
@@ -113,15 +121,22 @@ void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
  */
 void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue);
 
-/* Gives back a queue's reference; with the last one the controller is freed. Any thread. */
+/* Gives back a reference; with the last one the controller is freed. Any thread. */
 void ctrl_put(struct ctrl *ctrl);
+/* As ctrl_put(), of @queue, whose last command has ended. */
+void ctrl_put_queue(struct ctrl *ctrl, const struct queue *queue);
 
-/* Shutdown: closes all I/O queues. On the admin worker. */
-void ctrl_disable(struct ctrl *ctrl);
-/* CC.EN went from 1 to 0: as shutdown, and features are as after power-on again (Base 3.7.2). */
-void ctrl_reset(struct ctrl *ctrl);
-/* CC.EN went from 0 to 1. */
-void ctrl_enable(struct ctrl *ctrl);
+/*
+ * What a write to CC does, on the admin worker. Shutdown and reset close all I/O queues; CSTS says
+ * that they are complete when the last command of those queues has ended (Base 3.6, 3.7.2).
+ */
+void ctrl_enable(struct ctrl *ctrl);   /* CC.EN went from 0 to 1 */
+void ctrl_refuse(struct ctrl *ctrl);   /* the same, with values that cannot be: fatal status */
+void ctrl_reset(struct ctrl *ctrl);    /* CC.EN went from 1 to 0; features are as after power-on */
+void ctrl_shutdown(struct ctrl *ctrl); /* CC.SHN asks for it */
+void ctrl_forget_shutdown(struct ctrl *ctrl); /* CC.SHN is 0 again */
+/* The CSTS property, now. On the admin worker. */
+uint32_t ctrl_csts(struct ctrl *ctrl);
 /* Fatal: CSTS.CFS, closes every queue. On the admin worker. */
 void ctrl_fail(struct ctrl *ctrl, enum queue_close why);
 

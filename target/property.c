@@ -23,7 +23,7 @@ static void property_done(struct cmd *cmd)
 uint16_t property_get_parse(struct cmd *cmd)
 {
 	const struct nvmf_property_cmd *get = property_cmd(cmd);
-	const struct ctrl *ctrl = cmd->queue->ctrl;
+	struct ctrl *ctrl = cmd->queue->ctrl;
 	unsigned size = PROP_SIZE_4;
 	uint64_t value;
 
@@ -39,7 +39,7 @@ uint16_t property_get_parse(struct cmd *cmd)
 		value = ctrl->cc;
 		break;
 	case NVME_PROP_CSTS:
-		value = ctrl->csts;
+		value = ctrl_csts(ctrl);
 		break;
 	default:
 		return property_invalid(cmd, offsetof(struct nvmf_property_cmd, offset));
@@ -72,21 +72,17 @@ static void cc_set(struct ctrl *ctrl, uint32_t cc)
 	ctrl->cc = cc;
 	if ((cc & NVME_CC_EN) && !(old & NVME_CC_EN)) {
 		if (!cc_is_valid(ctrl, cc)) {
-			ctrl->csts |= NVME_CSTS_CFS;
+			ctrl_refuse(ctrl);
 			return;
 		}
 		ctrl_enable(ctrl);
 	}
-	if (!(cc & NVME_CC_EN) && (old & NVME_CC_EN)) {
-		ctrl->csts &= ~(uint32_t)(NVME_CSTS_RDY | NVME_CSTS_CFS);
+	if (!(cc & NVME_CC_EN) && (old & NVME_CC_EN))
 		ctrl_reset(ctrl);
-	}
-	if ((cc & NVME_CC_SHN_MASK) && !(old & NVME_CC_SHN_MASK)) {
-		ctrl_disable(ctrl);
-		ctrl->csts |= NVME_CSTS_SHST_COMPLETE;
-	} else if (!(cc & NVME_CC_SHN_MASK)) {
-		ctrl->csts &= ~(uint32_t)NVME_CSTS_SHST_MASK;
-	}
+	if ((cc & NVME_CC_SHN_MASK) && !(old & NVME_CC_SHN_MASK))
+		ctrl_shutdown(ctrl);
+	else if (!(cc & NVME_CC_SHN_MASK))
+		ctrl_forget_shutdown(ctrl);
 }
 
 static void property_set_cc(struct cmd *cmd)

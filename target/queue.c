@@ -149,7 +149,7 @@ void queue_serve_waiters(struct worker *worker)
 			if (queue->n_busy || queue_close_pending(queue))
 				continue;
 			if (queue->ctrl)
-				ctrl_put(queue->ctrl);
+				ctrl_put_queue(queue->ctrl, queue);
 			queue->ctrl = NULL;
 			queue->ops->idle(queue);
 		} else if (queue->wants_slot) {

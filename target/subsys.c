@@ -26,6 +26,7 @@ static void subsys_init(struct subsys *subsys, const struct config_subsystem *co
 	};
 	pthread_mutex_init(&subsys->lock, NULL);
 	list_init(&subsys->ctrls);
+	list_init(&subsys->leaving);
 }
 
 static struct subsys *subsys_of(const struct config_namespace *config)

@@ -24,6 +24,7 @@ struct subsys {
 
 	pthread_mutex_t lock;
 	struct list ctrls;    /* ctrl.subsys_link */
+	struct list leaving;  /* ctrl.subsys_link: without an admin queue, kept by what is in flight */
 	uint16_t next_cntlid;
 };
 

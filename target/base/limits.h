@@ -46,6 +46,8 @@ enum limits {
 	KATO_DEFAULT_DISCOVERY_MS = 120000,
 	KATO_GRANULARITY_MS = 100, /* KAS 1 */
 	CONNECT_TIMEOUT_MS = 15000, /* from accept to a completed Connect */
+	CONNECT_LEAVING_MS = 5000,  /* of these, for the end of the host's controller of before */
+	CONNECT_AGAIN_MS = 5,       /* between looks at that */
 	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
 	DRAIN_TIMEOUT_MS = 10000,  /* on SIGTERM, for commands in flight */
 	LISTEN_RETRY_MS = 1000,    /* an address that is not there yet */

@@ -313,6 +313,7 @@ enum nvme_csts {
 	NVME_CSTS_RDY = 1 << 0,
 	NVME_CSTS_CFS = 1 << 1,
 	NVME_CSTS_SHST_MASK = 3 << 2,
+	NVME_CSTS_SHST_OCCURRING = 1 << 2,
 	NVME_CSTS_SHST_COMPLETE = 2 << 2,
 };
 

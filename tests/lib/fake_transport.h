@@ -288,11 +288,16 @@ static inline void fake_open(struct fake_conn *conn, struct worker *worker,
 	fake_on(worker, fake_open_here, &open);
 }
 
-static inline uint16_t fake_connect_kato(struct fake_conn *conn, const struct fake_host *host,
-					 const char *subnqn, uint16_t qid, uint16_t cntlid,
-					 uint32_t kato_ms)
+/* A Connect command on its way. */
+struct fake_connecting {
+	struct fake_call call;
+	struct nvmf_connect_data data;
+};
+
+static inline void fake_connect_begin(struct fake_connecting *c, struct fake_conn *conn,
+				      const struct fake_host *host, const char *subnqn,
+				      uint16_t qid, uint16_t cntlid, uint32_t kato_ms)
 {
-	struct nvmf_connect_data data = { .cntlid = le16(cntlid) };
 	struct nvmf_connect_cmd sqe = {
 		.opcode = NVME_OPCODE_FABRICS,
 		.fctype = NVME_FCTYPE_CONNECT,
@@ -300,13 +305,26 @@ static inline uint16_t fake_connect_kato(struct fake_conn *conn, const struct fa
 		.sqsize = le16(31),
 		.kato = le32(kato_ms),
 	};
-	struct fake_call call = { .sgl_len = sizeof(data), .from_host = &data };
 
-	memcpy(data.hostid, host->id, sizeof(data.hostid));
-	snprintf(data.subnqn, sizeof(data.subnqn), "%s", subnqn);
-	snprintf(data.hostnqn, sizeof(data.hostnqn), "%s", host->nqn);
-	memcpy(&call.sqe, &sqe, sizeof(sqe));
-	return fake_run(conn, &call);
+	*c = (struct fake_connecting){
+		.call = { .sgl_len = sizeof(c->data), .from_host = &c->data },
+		.data = { .cntlid = le16(cntlid) },
+	};
+	memcpy(c->data.hostid, host->id, sizeof(c->data.hostid));
+	snprintf(c->data.subnqn, sizeof(c->data.subnqn), "%s", subnqn);
+	snprintf(c->data.hostnqn, sizeof(c->data.hostnqn), "%s", host->nqn);
+	memcpy(&c->call.sqe, &sqe, sizeof(sqe));
+	fake_begin(conn, &c->call);
+}
+
+static inline uint16_t fake_connect_kato(struct fake_conn *conn, const struct fake_host *host,
+					 const char *subnqn, uint16_t qid, uint16_t cntlid,
+					 uint32_t kato_ms)
+{
+	struct fake_connecting c;
+
+	fake_connect_begin(&c, conn, host, subnqn, qid, cntlid, kato_ms);
+	return fake_finish(&c.call);
 }
 
 static inline uint16_t fake_connect(struct fake_conn *conn, const struct fake_host *host,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Controllers: their keep alive timeout, and the identifiers of their queues. */
+#include <poll.h>
+
 #include "admin_rig.h"
 
 static struct fake_conn conn, io;
@@ -101,12 +103,134 @@ static void test_identifiers_after_reset(void **state)
 	fake_gone(&conn);
 }
 
+/* ------------------------------------------------------------------------- the end of a controller */
+
+static struct fake_call held; /* a write on `io` that nothing can end but drop_held() */
+
+static void hold_a_write(void)
+{
+	io.hold_fetch = true;
+	admin_begin(&io, &(struct admin){ .opcode = NVME_IO_WRITE, .nsid = 3, .len = 4096 }, &held);
+}
+
+static void drop_held_here(void *arg)
+{
+	(void)arg;
+	list_for_each_safe(cmd, &io.queue.live, struct cmd, link)
+		cmd_cancel(cmd);
+}
+
+static void drop_held(void)
+{
+	fake_on(&workers[1], drop_held_here, NULL);
+	fake_wait(&io.idle);
+	sem_destroy(&io.idle);
+	sem_destroy(&held.done);
+}
+
+static uint32_t csts(void)
+{
+	struct nvmf_property_cmd sqe = {
+		.opcode = NVME_OPCODE_FABRICS,
+		.fctype = NVME_FCTYPE_PROPERTY_GET,
+		.offset = le32(NVME_PROP_CSTS),
+	};
+	struct fake_call call = { 0 };
+
+	memcpy(&call.sqe, &sqe, sizeof(sqe));
+	assert_int_equal(fake_run(&conn, &call), 0);
+	return le32_get(call.cqe.dw0);
+}
+
+/* A controller is not reset, or shut down, before what its I/O queues began has ended. */
+static void test_csts_waits_for_commands(void **state)
+{
+	static const struct {
+		uint32_t cc, before, after;
+	} rows[] = {
+		{ FAKE_CC & ~NVME_CC_EN, NVME_CSTS_RDY, 0 },
+		{ FAKE_CC | NVME_CC_SHN_NORMAL, NVME_CSTS_RDY | NVME_CSTS_SHST_OCCURRING,
+		  NVME_CSTS_RDY | NVME_CSTS_SHST_COMPLETE },
+		{ (FAKE_CC & ~NVME_CC_EN) | NVME_CC_SHN_ABRUPT,
+		  NVME_CSTS_RDY | NVME_CSTS_SHST_OCCURRING, NVME_CSTS_SHST_COMPLETE },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		fake_attach(&conn, &workers[0], &fake_host, ADMIN_NQN);
+		fake_attach_io(&io, &workers[1], &fake_host, &conn, 1);
+		hold_a_write();
+		assert_int_equal(fake_property_set(&conn, NVME_PROP_CC, rows[i].cc), 0);
+		fake_settle(&workers[1]);
+		assert_int_equal(csts(), rows[i].before);
+		drop_held();
+		assert_int_equal(csts(), rows[i].after);
+		assert_int_equal(fake_property_set(&conn, NVME_PROP_CC, 0), 0);
+		assert_int_equal(csts(), 0);
+		assert_int_equal(fake_property_set(&conn, NVME_PROP_CC, FAKE_CC), 0);
+		assert_int_equal(csts(), NVME_CSTS_RDY);
+		fake_gone(&conn);
+	}
+}
+
+static void connect_begin(struct fake_connecting *c, struct fake_conn *to)
+{
+	fake_open(to, &workers[0], &listeners[0], "127.0.0.1");
+	fake_connect_begin(c, to, &fake_host, ADMIN_NQN, 0, NVMF_CNTLID_DYNAMIC, 0);
+}
+
+/* What a host wrote before it lost its controller must not land on what it writes by the next one. */
+static void test_connect_waits_for_the_last_controller(void **state)
+{
+	struct fake_connecting c, gives_up;
+	struct fake_conn next, gone, other;
+
+	(void)state;
+	fake_attach(&conn, &workers[0], &fake_host, ADMIN_NQN);
+	fake_attach_io(&io, &workers[1], &fake_host, &conn, 1);
+	hold_a_write();
+	fake_gone(&conn);
+
+	fake_attach(&other, &workers[0], &admin_host2, ADMIN_NQN); /* another host need not wait */
+	fake_gone(&other);
+	connect_begin(&gives_up, &gone);
+	connect_begin(&c, &next);
+	poll(NULL, 0, 50);
+	assert_false(fake_is_done(&c.call));
+	fake_gone(&gone); /* nothing of it is left behind */
+	sem_destroy(&gives_up.call.done);
+
+	drop_held();
+	assert_int_equal(fake_finish(&c.call), 0);
+	fake_gone(&next);
+}
+
+static void test_connect_waits_so_long(void **state)
+{
+	struct fake_connecting c;
+	struct fake_conn next;
+
+	(void)state;
+	fake_attach(&conn, &workers[0], &fake_host, ADMIN_NQN);
+	fake_attach_io(&io, &workers[1], &fake_host, &conn, 1);
+	hold_a_write();
+	fake_gone(&conn);
+	connect_begin(&c, &next);
+	/* Without DNR, so that the host tries again. */
+	assert_int_equal(fake_finish(&c.call), NVME_SC_CONNECT_CTRL_BUSY);
+	drop_held();
+	fake_gone(&next);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kato_of_connect),
 		cmocka_unit_test(test_identifier_in_use),
 		cmocka_unit_test(test_identifiers_after_reset),
+		cmocka_unit_test(test_csts_waits_for_commands),
+		cmocka_unit_test(test_connect_waits_for_the_last_controller),
+		cmocka_unit_test(test_connect_waits_so_long),
 	};
 
 	return cmocka_run_group_tests(tests, setup_group, teardown_group);
