@@ -65,7 +65,6 @@ struct cmd {
 	struct list link;      /* queue->live */
 
 	/* Execution. */
-	struct backend_io io;
 	uint64_t submit_ns;
 	/*
 	 * Set by a parser: called once, when the command is completed (with its status) or dropped. For
@@ -87,6 +86,8 @@ struct cmd {
 	uint64_t progress;     /* of commands that go in steps: bytes or ranges done */
 	struct msg msg;        /* takes an admin command to another thread and back, lets steps pause */
 	struct worker *msg_worker; /* that msg is going to */
+	/* Last, so that its iovecs, of which most use one, do not part what every command touches. */
+	struct backend_io io;
 };
 
 /*
