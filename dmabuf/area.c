@@ -96,7 +96,8 @@ static void fixed_refused(struct area *area, int error)
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (error == -ENOMEM && limit.rlim_cur < RLIM_INFINITY)
-		area_why_not(area, "fixed buffer: RLIMIT_MEMLOCK is %s, needs %s: raise LimitMEMLOCK= "
+		area_why_not(area,
+			     "fixed buffer: RLIMIT_MEMLOCK is %s, needs %s: raise LimitMEMLOCK= "
 			     "in the service unit (ulimit -l), or lower [memory] per_worker",
 			     bytes_text(limit.rlim_cur).s, bytes_text(area->size).s);
 	else

@@ -29,7 +29,8 @@ void cmd_set_state(struct cmd *cmd, enum cmd_state state)
 	/* Every state may lead to FREE: the queue may die at any time. */
 	static const uint8_t allowed[CMD_STATES] = {
 		[CMD_FREE] = 1 << CMD_PARSED,
-		[CMD_PARSED] = 1 << CMD_FETCHING | 1 << CMD_EXECUTING | 1 << CMD_RESPONDING | 1 << CMD_FREE,
+		[CMD_PARSED] = 1 << CMD_FETCHING | 1 << CMD_EXECUTING | 1 << CMD_RESPONDING |
+			       1 << CMD_FREE,
 		[CMD_FETCHING] = 1 << CMD_EXECUTING | 1 << CMD_RESPONDING | 1 << CMD_FREE,
 		[CMD_EXECUTING] = 1 << CMD_RESPONDING | 1 << CMD_FREE,
 		[CMD_RESPONDING] = 1 << CMD_FREE,
@@ -45,7 +46,8 @@ uint16_t cmd_fault(struct cmd *cmd, unsigned offset, uint16_t status)
 	return status;
 }
 
-uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (*execute)(struct cmd *))
+uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
+		  void (*execute)(struct cmd *))
 {
 	cmd->execute = execute;
 	if (direction == CMD_DATA_NONE || !len)
@@ -124,7 +126,8 @@ static bool memory_in_share(const struct cmd *cmd)
  */
 static bool memory_is_urgent(const struct cmd *cmd)
 {
-	return cmd->in_capsule || (cmd->queue->qid && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST);
+	return cmd->in_capsule ||
+	       (cmd->queue->qid && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST);
 }
 
 /* Would the command leave the reserve alone? */
@@ -317,7 +320,8 @@ static uint16_t cmd_parse(struct cmd *cmd)
 
 	/* Fabrics commands carry SGLs only (Base 4.3.2): PSDT is 01b, there is no metadata. */
 	if ((sqe->flags & NVME_PSDT_MASK) != NVME_PSDT_SGL)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags),
+				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (sqe->opcode == NVME_OPCODE_FABRICS)
 		return queue->ctrl ? fabrics_parse(cmd) : connect_parse(cmd);
 	if (!queue->ctrl)
@@ -326,7 +330,8 @@ static uint16_t cmd_parse(struct cmd *cmd)
 	if (queue->qid)
 		return io_parse(cmd);
 	if (sqe->flags & NVME_FUSE_MASK)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags),
+				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	return admin_parse(cmd);
 }
 

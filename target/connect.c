@@ -25,8 +25,10 @@ static uint16_t connect_fault(struct cmd *cmd, unsigned offset, bool in_data)
 			 NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR);
 }
 
-#define FAULT_IN_DATA(cmd, field) connect_fault(cmd, offsetof(struct nvmf_connect_data, field), true)
-#define FAULT_IN_COMMAND(cmd, field) connect_fault(cmd, offsetof(struct nvmf_connect_cmd, field), false)
+#define FAULT_IN_DATA(cmd, field) \
+	connect_fault(cmd, offsetof(struct nvmf_connect_data, field), true)
+#define FAULT_IN_COMMAND(cmd, field) \
+	connect_fault(cmd, offsetof(struct nvmf_connect_cmd, field), false)
 
 /* A name from the wire must end inside its field; what does not could run on into other memory. */
 static bool nqn_is_terminated(const char *nqn)
@@ -36,7 +38,8 @@ static bool nqn_is_terminated(const char *nqn)
 	return len > 0 && len <= NVME_NQN_MAX;
 }
 
-static uint16_t connect_admin(struct cmd *cmd, struct subsys *subsys, const struct nvmf_connect_data *data)
+static uint16_t connect_admin(struct cmd *cmd, struct subsys *subsys,
+			      const struct nvmf_connect_data *data)
 {
 	struct queue *queue = cmd->queue;
 	uint16_t status;
@@ -50,8 +53,8 @@ static uint16_t connect_admin(struct cmd *cmd, struct subsys *subsys, const stru
 	return status;
 }
 
-static uint16_t connect_io(struct cmd *cmd, struct subsys *subsys, const struct nvmf_connect_data *data,
-			   uint16_t qid)
+static uint16_t connect_io(struct cmd *cmd, struct subsys *subsys,
+			   const struct nvmf_connect_data *data, uint16_t qid)
 {
 	uint16_t offset, status;
 	uint8_t in_data;
@@ -64,7 +67,8 @@ static uint16_t connect_io(struct cmd *cmd, struct subsys *subsys, const struct 
 }
 
 /* Who may attach to what; looks at the data alone. */
-static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *data, struct subsys **out)
+static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *data,
+			     struct subsys **out)
 {
 	const struct queue *queue = cmd->queue;
 	struct subsys *subsys;
@@ -75,13 +79,15 @@ static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *da
 		return FAULT_IN_DATA(cmd, hostnqn);
 	subsys = subsys_find(data->subnqn);
 	if (!subsys || (queue->listener->config->discovery_only && !subsys->discovery)) {
-		log_peer("%s: host %s asked for subsystem %.*s, which is not served on %s", queue->peer,
-			 data->hostnqn, NVME_NQN_MAX, data->subnqn, queue->listener->config->name);
+		log_peer("%s: host %s asked for subsystem %.*s, which is not served on %s",
+			 queue->peer, data->hostnqn, NVME_NQN_MAX, data->subnqn,
+			 queue->listener->config->name);
 		return FAULT_IN_DATA(cmd, subnqn);
 	}
 	if (!subsys_allows(subsys, data->hostnqn)) {
-		log_peer("%s: host %s may not attach to %s; to admit it add allow_host = %s to that subsystem",
-			 queue->peer, data->hostnqn, subsys->nqn, data->hostnqn);
+		log_peer(
+			"%s: host %s may not attach to %s; to admit it add allow_host = %s to that subsystem",
+			queue->peer, data->hostnqn, subsys->nqn, data->hostnqn);
 		cmd->cqe.dw0 = le32(0);
 		return NVME_SC_CONNECT_INVALID_HOST | NVME_STATUS_DNR;
 	}
@@ -97,8 +103,8 @@ static void connect_succeeded(struct cmd *cmd)
 	queue->sqflow_disabled = connect_cmd(cmd)->cattr & NVMF_CATTR_DISABLE_SQFLOW;
 	queue->ops->connected(queue);
 	cmd->cqe.dw0 = le32(queue->ctrl->cntlid);
-	log_debug("%s: queue %u of controller %u of %s for %s", queue->peer, queue->qid, queue->ctrl->cntlid,
-		  queue->ctrl->subsys->nqn, queue->ctrl->hostnqn);
+	log_debug("%s: queue %u of controller %u of %s for %s", queue->peer, queue->qid,
+		  queue->ctrl->cntlid, queue->ctrl->subsys->nqn, queue->ctrl->hostnqn);
 }
 
 static void connect_execute(struct cmd *cmd);
@@ -143,8 +149,9 @@ static void connect_execute(struct cmd *cmd)
 	if (!status && !qid && subsys_host_is_leaving(subsys, data.hostnqn, data.hostid)) {
 		if (connect_wait(cmd))
 			return;
-		log_peer("%s: host %s has to wait for a controller of its own, whose commands a disk still has",
-			 queue->peer, data.hostnqn);
+		log_peer(
+			"%s: host %s has to wait for a controller of its own, whose commands a disk still has",
+			queue->peer, data.hostnqn);
 		status = NVME_SC_CONNECT_CTRL_BUSY;
 	}
 	if (!status && depth > (subsys->config ? subsys->config->max_queue_depth : MAX_QUEUE_DEPTH))
@@ -152,7 +159,8 @@ static void connect_execute(struct cmd *cmd)
 	if (!status && queue_set_depth(queue, (uint16_t)depth))
 		status = NVME_SC_CONNECT_CTRL_BUSY;
 	if (!status)
-		status = qid ? connect_io(cmd, subsys, &data, qid) : connect_admin(cmd, subsys, &data);
+		status = qid ? connect_io(cmd, subsys, &data, qid) :
+			       connect_admin(cmd, subsys, &data);
 	if (!status)
 		connect_succeeded(cmd);
 	cmd_complete(cmd, status);
@@ -208,7 +216,8 @@ uint16_t fabrics_parse(struct cmd *cmd)
 	case NVME_FCTYPE_PROPERTY_SET:
 		if (cmd->queue->qid)
 			break; /* properties are the admin queue's */
-		return fctype == NVME_FCTYPE_PROPERTY_GET ? property_get_parse(cmd) : property_set_parse(cmd);
+		return fctype == NVME_FCTYPE_PROPERTY_GET ? property_get_parse(cmd) :
+							    property_set_parse(cmd);
 	case NVME_FCTYPE_DISCONNECT:
 		return disconnect_parse(cmd);
 	case NVME_FCTYPE_CONNECT:
@@ -217,5 +226,6 @@ uint16_t fabrics_parse(struct cmd *cmd)
 	default:
 		break;
 	}
-	return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype), NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
+	return cmd_fault(cmd, offsetof(struct nvmf_connect_cmd, fctype),
+			 NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
 }

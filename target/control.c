@@ -431,7 +431,8 @@ static int listen_open(const char *path, uid_t uid, gid_t gid)
 	close(lock_fd);
 	if (rc < 0 && rc != -EADDRINUSE && rc != -EEXIST)
 		log_error("control socket: cannot listen at %s: %s; change [daemon] "
-			  "control_socket, or the permissions of its directory", path, strerror(-rc));
+			  "control_socket, or the permissions of its directory",
+			  path, strerror(-rc));
 	return rc;
 }
 

@@ -66,8 +66,8 @@ static void kato_expired(struct timer *timer)
 		ctrl_keep_alive(ctrl);
 		return;
 	}
-	log_peer("controller %u of %s: no keep alive from %s for %u ms; closing its queues", ctrl->cntlid,
-		 ctrl->subsys->nqn, ctrl->hostnqn, ctrl->kato_ms);
+	log_peer("controller %u of %s: no keep alive from %s for %u ms; closing its queues",
+		 ctrl->cntlid, ctrl->subsys->nqn, ctrl->hostnqn, ctrl->kato_ms);
 	ctrl_fail(ctrl, QUEUE_CLOSE_KATO);
 }
 
@@ -86,7 +86,8 @@ void ctrl_keep_alive(struct ctrl *ctrl)
 	if (!ctrl->kato_ms)
 		return;
 	/* Without memory for the timer heap the host's own timeout has to do. */
-	if (loop_timer_start(&ctrl->worker->loop, &ctrl->kato_timer, (uint64_t)ctrl->kato_ms * 1000000))
+	if (loop_timer_start(&ctrl->worker->loop, &ctrl->kato_timer,
+			     (uint64_t)ctrl->kato_ms * 1000000))
 		log_error("controller %u of %s: no memory for its keep alive timer", ctrl->cntlid,
 			  ctrl->subsys->nqn);
 }
@@ -178,8 +179,9 @@ static uint16_t attach_fault(unsigned offset, bool in_data, uint16_t *ipo, uint8
 	return NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR;
 }
 
-static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid, const char *hostnqn,
-			   const uint8_t hostid[16], uint16_t *ipo, uint8_t *iattr)
+static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid,
+			   const char *hostnqn, const uint8_t hostid[16], uint16_t *ipo,
+			   uint8_t *iattr)
 {
 	uint16_t status = 0;
 
@@ -207,9 +209,9 @@ static uint16_t ctrl_admit(struct ctrl *ctrl, struct queue *queue, uint16_t qid,
 	return status;
 }
 
-uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t qid, uint16_t cntlid,
-			   const char *hostnqn, const uint8_t hostid[16], struct ctrl **out,
-			   uint16_t *ipo, uint8_t *iattr)
+uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t qid,
+			   uint16_t cntlid, const char *hostnqn, const uint8_t hostid[16],
+			   struct ctrl **out, uint16_t *ipo, uint8_t *iattr)
 {
 	struct ctrl *ctrl;
 	uint16_t status;
@@ -277,7 +279,6 @@ static void csts_set(struct ctrl *ctrl, uint32_t now, uint32_t next)
 	__atomic_store_n(&ctrl->csts, now, __ATOMIC_RELAXED);
 	ctrl->csts_next = next;
 }
-
 
 uint32_t ctrl_csts(struct ctrl *ctrl)
 {

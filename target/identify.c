@@ -282,7 +282,8 @@ static void identify_endurance_groups(struct cmd *cmd)
 	le16_t list[NVME_IDENTIFY_SIZE / 2];
 	unsigned n = 1;
 
-	for (uint32_t id = (le32_get(cmd->sqe.cdw11) & 0xffff) + 1; id <= ctrl->subsys->max_nsid; id++)
+	for (uint32_t id = (le32_get(cmd->sqe.cdw11) & 0xffff) + 1; id <= ctrl->subsys->max_nsid;
+	     id++)
 		if (ctrl_sees(ctrl, id))
 			list[n++] = le16((uint16_t)id);
 	list[0] = le16((uint16_t)(n - 1));

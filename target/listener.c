@@ -37,21 +37,24 @@ static void listener_try(struct listener *listener)
 	if (!rc) {
 		listener->error = 0;
 		set_state(listener, LISTENER_OPEN);
-		log_info("%s %s %s port %u", role(listener), config->transport, config->address, config->port);
+		log_info("%s %s %s port %u", role(listener), config->transport, config->address,
+			 config->port);
 		return;
 	}
 	/* Said once for each reason, not once a second. */
 	if (rc != listener->error)
-		log_warning("%s:%d: listener %s: cannot listen on %s port %u: %s; trying again every second",
-			    config->where.file ? config->where.file : "(default)", config->where.line,
-			    config->name, config->address, config->port,
-			    rc == -EADDRNOTAVAIL ? "this machine does not have the address (yet)" :
-			    rc == -EADDRINUSE	 ? "another program holds it" :
-						   strerror(-rc));
+		log_warning(
+			"%s:%d: listener %s: cannot listen on %s port %u: %s; trying again every second",
+			config->where.file ? config->where.file : "(default)", config->where.line,
+			config->name, config->address, config->port,
+			rc == -EADDRNOTAVAIL ? "this machine does not have the address (yet)" :
+			rc == -EADDRINUSE    ? "another program holds it" :
+					       strerror(-rc));
 	listener->error = rc;
 	if (listener->state != LISTENER_WAITING)
 		set_state(listener, LISTENER_WAITING);
-	if (loop_timer_start(&listener->worker->loop, &listener->retry, LISTEN_RETRY_MS * 1000000ull))
+	if (loop_timer_start(&listener->worker->loop, &listener->retry,
+			     LISTEN_RETRY_MS * 1000000ull))
 		log_error("listener %s: no memory to try again", config->name);
 }
 
@@ -89,8 +92,8 @@ static int listener_init(struct listener *listener, const struct config_listener
 	int transport = transport_find(config->transport);
 
 	if (transport < 0) {
-		log_error("%s:%d: listener %s: there is no transport \"%s\"; use tcp", config->where.file,
-			  config->where.line, config->name, config->transport);
+		log_error("%s:%d: listener %s: there is no transport \"%s\"; use tcp",
+			  config->where.file, config->where.line, config->name, config->transport);
 		return -EINVAL;
 	}
 	listener->config = config;
@@ -105,10 +108,11 @@ static int listener_init(struct listener *listener, const struct config_listener
 	listener->ops->facts(config, &facts);
 	datapath_choose(&facts, &listener->path);
 	if (config->require == CONFIG_REQUIRE_ZEROCOPY && !datapath_is_zerocopy(&listener->path)) {
-		log_error("%s:%d: listener %s: require = zerocopy cannot be met: %s; use require = none to serve "
-			  "on the rung \"%s\"",
-			  config->where.file, config->where.line, config->name, listener->path.receive_why,
-			  datapath_receive_name(listener->path.receive));
+		log_error(
+			"%s:%d: listener %s: require = zerocopy cannot be met: %s; use require = none to serve "
+			"on the rung \"%s\"",
+			config->where.file, config->where.line, config->name,
+			listener->path.receive_why, datapath_receive_name(listener->path.receive));
 		return -EOPNOTSUPP;
 	}
 	return 0;

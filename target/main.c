@@ -124,12 +124,13 @@ static uint64_t announce_memory(const struct config *config)
 			 (uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe);
 	for (unsigned i = 0; i < n_namespaces; i++)
 		fixed += namespaces[i]->backend->memory_bytes;
-	log_info("memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
-		 "%llu MiB else; no huge pages needed",
-		 (unsigned long long)((areas + fixed + connections) >> 20), n_workers,
-		 (unsigned long long)(config->memory.per_worker >> 20),
-		 (unsigned long long)(connections >> 20), config->daemon.max_connections,
-		 (unsigned long long)(fixed >> 20));
+	log_info(
+		"memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
+		"%llu MiB else; no huge pages needed",
+		(unsigned long long)((areas + fixed + connections) >> 20), n_workers,
+		(unsigned long long)(config->memory.per_worker >> 20),
+		(unsigned long long)(connections >> 20), config->daemon.max_connections,
+		(unsigned long long)(fixed >> 20));
 	return areas + fixed + connections;
 }
 
@@ -287,12 +288,14 @@ static void stop(const struct config *config)
 	listeners_close();
 	workers_order(drain, order_drain);
 	if (!connections_gone(config->daemon.drain_ms)) {
-		log_warning("stopping: some commands took longer than [daemon] drain = %u ms; closing their "
-			    "connections",
-			    config->daemon.drain_ms);
+		log_warning(
+			"stopping: some commands took longer than [daemon] drain = %u ms; closing their "
+			"connections",
+			config->daemon.drain_ms);
 		workers_order(kill, order_kill);
 		if (!connections_gone(config->daemon.drain_ms))
-			log_warning("stopping: a backend does not answer; its commands are given up");
+			log_warning(
+				"stopping: a backend does not answer; its commands are given up");
 	}
 	control_close();
 }
@@ -319,7 +322,8 @@ static void announce_ready(void)
 	for (;;) {
 		open = waiting = 0;
 		for (unsigned i = 0; i < n_listeners; i++) {
-			enum listener_state state = __atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE);
+			enum listener_state state =
+				__atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE);
 
 			open += state == LISTENER_OPEN;
 			waiting += state == LISTENER_WAITING;
@@ -329,8 +333,10 @@ static void announce_ready(void)
 		poll(NULL, 0, 1);
 	}
 	daemon_info.state = DAEMON_SERVING;
-	sd_notifyf(0, "READY=1\nSTATUS=Serving %u namespaces on %u listeners, %u waiting for their address",
-		   n_namespaces, open, waiting);
+	sd_notifyf(
+		0,
+		"READY=1\nSTATUS=Serving %u namespaces on %u listeners, %u waiting for their address",
+		n_namespaces, open, waiting);
 	log_info("ready");
 }
 
@@ -367,7 +373,8 @@ static void start_drive_helper(const struct config *config)
 		}
 	}
 	if (rc)
-		log_warning("cannot start the process that reads the drives' health: %s", strerror(-rc));
+		log_warning("cannot start the process that reads the drives' health: %s",
+			    strerror(-rc));
 }
 
 /* Everything that privileges are for is open; the rest runs without. */
@@ -377,7 +384,8 @@ static int run(const struct config *config, int signal_fd)
 
 	rc = smart_start();
 	if (rc)
-		log_warning("SMART logs are of the target alone, without the drives': %s", strerror(-rc));
+		log_warning("SMART logs are of the target alone, without the drives': %s",
+			    strerror(-rc));
 	rc = 0;
 	for (unsigned i = 0; i < n_workers && !rc; i++)
 		rc = worker_start(&workers[i]);

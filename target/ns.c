@@ -40,7 +40,8 @@ void ns_refresh(struct ns *ns)
 		subsys_notify(ns->subsys, NVME_AEN_NS_ATTR, ns->nsid);
 	}
 	if (rc == 1) {
-		uint64_t blocks = __atomic_load_n(&backend->limits.size, __ATOMIC_RELAXED) >> ns->block_shift;
+		uint64_t blocks =
+			__atomic_load_n(&backend->limits.size, __ATOMIC_RELAXED) >> ns->block_shift;
 
 		__atomic_store_n(&ns->blocks, blocks, __ATOMIC_RELAXED);
 		log_info("namespace %s/%u: %s now has %llu blocks", ns->subsys->nqn, ns->nsid,

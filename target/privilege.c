@@ -24,8 +24,9 @@ int privilege_find(const struct config_daemon *config, struct privilege_ids *ids
 		return 0;
 	user = getpwnam(config->user);
 	if (!user) {
-		log_error("[daemon] user = %s: there is no such user; create it, or leave the setting out",
-			  config->user);
+		log_error(
+			"[daemon] user = %s: there is no such user; create it, or leave the setting out",
+			config->user);
 		return -EINVAL;
 	}
 	ids->uid = user->pw_uid;
@@ -34,8 +35,9 @@ int privilege_find(const struct config_daemon *config, struct privilege_ids *ids
 		return 0;
 	group = getgrnam(config->group);
 	if (!group) {
-		log_error("[daemon] group = %s: there is no such group; create it, or leave the setting out",
-			  config->group);
+		log_error(
+			"[daemon] group = %s: there is no such group; create it, or leave the setting out",
+			config->group);
 		return -EINVAL;
 	}
 	ids->gid = group->gr_gid;
@@ -56,15 +58,17 @@ int privilege_drop(const struct privilege_ids *ids, const struct config *config)
 	int rc;
 
 	if (become && geteuid() != 0) {
-		log_error("[daemon] user = %s: only root can become another user; start as root or as that user",
-			  config->daemon.user);
+		log_error(
+			"[daemon] user = %s: only root can become another user; start as root or as that user",
+			config->daemon.user);
 		return -EPERM;
 	}
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (needs_low_ports(config))
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
 	if (become)
-		rc = capng_change_id((int)ids->uid, (int)ids->gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+		rc = capng_change_id((int)ids->uid, (int)ids->gid,
+				     CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
 	else
 		rc = geteuid() == 0 ? capng_apply(CAPNG_SELECT_BOTH) : 0;
 	if (rc) {

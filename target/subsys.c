@@ -45,7 +45,8 @@ static int ns_open(const struct config_namespace *config)
 	int rc;
 
 	if (ns)
-		ns->stats = aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
+		ns->stats =
+			aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
 	if (!ns || !ns->stats || io_fence_init(ns)) {
 		log_error("no memory for namespace %s/%u", config->subsystem, config->nsid);
 		if (ns)
@@ -97,9 +98,10 @@ int subsys_open_all(const struct config *config)
 
 		subsys_init(&subsystems[i + 1], one);
 		if (!one->hosts.any && !one->hosts.n)
-			log_warning("%s:%d: subsystem %s admits no host; add allow_host = NQN for each that may "
-				    "attach",
-				    one->where.file, one->where.line, one->nqn);
+			log_warning(
+				"%s:%d: subsystem %s admits no host; add allow_host = NQN for each that may "
+				"attach",
+				one->where.file, one->where.line, one->nqn);
 	}
 	/* All of them, so that one start tells of every fault. */
 	for (unsigned i = 0; i < config->n_namespaces; i++) {
@@ -122,10 +124,12 @@ static void ns_facts(const struct ns *ns, const struct worker *worker, struct da
 	facts->mapped = (struct datapath_fact){ ns->backend->ops->map != NULL,
 						"the backend's blocks are not in memory" };
 	facts->dmabuf_registered = (struct datapath_fact){
-		false, "the kernel has no dma-buf registered buffers (it needs the patches of kernel/)"
+		false,
+		"the kernel has no dma-buf registered buffers (it needs the patches of kernel/)"
 	};
 	facts->dmabuf_vectored = facts->dmabuf_registered;
-	facts->area_fixed = (struct datapath_fact){ area->fixed_index != AREA_NOT_FIXED, area->why_not };
+	facts->area_fixed =
+		(struct datapath_fact){ area->fixed_index != AREA_NOT_FIXED, area->why_not };
 	facts->backend_fixed = (struct datapath_fact){ ns->backend->limits.fixed,
 						       "the backend takes no fixed buffers" };
 }

@@ -39,15 +39,17 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 	int rc = area_create(&worker->area, options->memory_provider, &spec);
 
 	if (rc) {
-		log_error("worker %u: cannot get %llu MiB of data buffers: %s; lower [memory] per_worker or "
-			  "[daemon] workers",
-			  worker->index, (unsigned long long)(options->memory_bytes >> 20),
-			  worker->area.why_not[0] ? worker->area.why_not : strerror(-rc));
+		log_error(
+			"worker %u: cannot get %llu MiB of data buffers: %s; lower [memory] per_worker or "
+			"[daemon] workers",
+			worker->index, (unsigned long long)(options->memory_bytes >> 20),
+			worker->area.why_not[0] ? worker->area.why_not : strerror(-rc));
 		return rc;
 	}
 	rc = pool_init(&worker->pool, &worker->area, 0, worker->area.size);
 	if (rc) {
-		log_error("worker %u: cannot get memory for the table of data buffers", worker->index);
+		log_error("worker %u: cannot get memory for the table of data buffers",
+			  worker->index);
 		area_destroy(&worker->area);
 		return rc;
 	}
@@ -81,13 +83,14 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	list_init(&worker->queues);
 	rc = loop_init(&worker->loop, &loop_options);
 	if (rc) {
-		log_error("worker %u: cannot create an io_uring ring: %s%s", worker->index, strerror(-rc),
-			  rc == -EPERM   ? "; is sysctl kernel.io_uring_disabled set?" :
-			  rc == -ENOSYS  ? "; the kernel is built without io_uring" :
-			  rc == -EINVAL  ? "; Linux 6.1 or later is needed" :
-			  rc == -EMFILE  ? "; raise RLIMIT_NOFILE (systemd: LimitNOFILE=)" :
-			  rc == -ENOMEM  ? "; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)" :
-					   "");
+		log_error("worker %u: cannot create an io_uring ring: %s%s", worker->index,
+			  strerror(-rc),
+			  rc == -EPERM	? "; is sysctl kernel.io_uring_disabled set?" :
+			  rc == -ENOSYS ? "; the kernel is built without io_uring" :
+			  rc == -EINVAL ? "; Linux 6.1 or later is needed" :
+			  rc == -EMFILE ? "; raise RLIMIT_NOFILE (systemd: LimitNOFILE=)" :
+			  rc == -ENOMEM ? "; raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)" :
+					  "");
 		return rc;
 	}
 	rc = worker_init_memory(worker, options);

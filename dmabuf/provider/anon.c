@@ -26,7 +26,8 @@ static int anon_create(struct area *area, const struct area_spec *spec)
 		return rc;
 	}
 	area->faces = AREA_FACE_CPU | AREA_FACE_FIXED;
-	area_why_not(area, "dma-buf: plain memory cannot be exported: set [memory] provider = memfd");
+	area_why_not(area,
+		     "dma-buf: plain memory cannot be exported: set [memory] provider = memfd");
 	return 0;
 }
 

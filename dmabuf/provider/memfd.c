@@ -94,7 +94,8 @@ static void memfd_export(struct area *area)
 	int dev = open(UDMABUF_DEVICE, O_RDWR | O_CLOEXEC);
 
 	if (dev < 0 && errno == ENOENT) {
-		area_why_not(area, "dma-buf: no " UDMABUF_DEVICE ": the kernel lacks CONFIG_UDMABUF, "
+		area_why_not(area,
+			     "dma-buf: no " UDMABUF_DEVICE ": the kernel lacks CONFIG_UDMABUF, "
 			     "or the module udmabuf is not loaded");
 		return;
 	}

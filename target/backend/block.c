@@ -111,7 +111,8 @@ static int block_path(const struct opening *o, char *path, size_t len)
 	if (config->device_serial[0])
 		return drive_find(config->device_serial, path, len, o->err, o->errlen);
 	if (!config->path[0])
-		return opening_fail(o, -EINVAL, "backend block needs a device: add path = /dev/nvme0n1, "
+		return opening_fail(o, -EINVAL,
+				    "backend block needs a device: add path = /dev/nvme0n1, "
 				    "for example, or device_serial");
 	snprintf(path, len, "%s", config->path);
 	return 0;
@@ -121,12 +122,13 @@ static int block_check(const struct opening *o, const char *path, struct stat *s
 {
 	if (stat(path, st))
 		return opening_fail(o, -errno, "%s: %s%s", path, strerror(errno),
-				    errno == ENOENT ? ": is the drive there? `lsblk` shows all" : "");
+				    errno == ENOENT ? ": is the drive there? `lsblk` shows all" :
+						      "");
 	if (S_ISREG(st->st_mode))
 		return opening_fail(o, -ENOTBLK, "%s is a regular file: use backend = file", path);
 	if (!S_ISBLK(st->st_mode))
-		return opening_fail(o, -ENOTBLK, "%s is no block device: name one, such as /dev/nvme0n1",
-				    path);
+		return opening_fail(o, -ENOTBLK,
+				    "%s is no block device: name one, such as /dev/nvme0n1", path);
 	return 0;
 }
 
@@ -136,14 +138,21 @@ static int block_busy(const struct opening *o, const char *path, dev_t dev)
 
 	holder_find("", major(dev), minor(dev), holder, sizeof(holder));
 	if (holder[0] && o->config->allow_mounted)
-		return opening_fail(o, -EBUSY, "%s is in use: %s; and this kernel lets nobody write to a "
-				    "mounted device (CONFIG_BLK_DEV_WRITE_MOUNTED): unmount it, or set "
-				    "read_only = yes", path, holder);
+		return opening_fail(
+			o, -EBUSY,
+			"%s is in use: %s; and this kernel lets nobody write to a "
+			"mounted device (CONFIG_BLK_DEV_WRITE_MOUNTED): unmount it, or set "
+			"read_only = yes",
+			path, holder);
 	if (holder[0])
-		return opening_fail(o, -EBUSY, "%s is in use: %s; free it, or set allow_mounted = yes "
-				    "if losing what is there is all right", path, holder);
-	return opening_fail(o, -EBUSY, "%s is in use by another namespace or process (`fuser -v %s` shows "
-			    "which): stop it, or name another device", path, path);
+		return opening_fail(o, -EBUSY,
+				    "%s is in use: %s; free it, or set allow_mounted = yes "
+				    "if losing what is there is all right",
+				    path, holder);
+	return opening_fail(o, -EBUSY,
+			    "%s is in use by another namespace or process (`fuser -v %s` shows "
+			    "which): stop it, or name another device",
+			    path, path);
 }
 
 /* The open device, or a negative errno. A device that cannot be written is opened for reading. */
@@ -171,8 +180,9 @@ static int block_descriptor(const struct opening *o, const char *path, dev_t dev
 	rc = uring_lock(fd, o->config->read_only || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
 	if (rc) {
 		close(fd);
-		return rc == -EBUSY ? block_busy(o, path, dev) :
-				      opening_fail(o, rc, "%s cannot be locked: %s", path, strerror(-rc));
+		return rc == -EBUSY ?
+			       block_busy(o, path, dev) :
+			       opening_fail(o, rc, "%s cannot be locked: %s", path, strerror(-rc));
 	}
 	return fd;
 }
@@ -227,14 +237,16 @@ static int block_geometry(const struct opening *o, struct uring_backend *ub,
 
 	if (ioctl(ub->fd, BLKSSZGET, &logical) || ioctl(ub->fd, BLKGETSIZE64, &size) ||
 	    ioctl(ub->fd, BLKROGET, &read_only))
-		return opening_fail(o, -errno, "%s does not tell its geometry: %s", path, strerror(errno));
+		return opening_fail(o, -errno, "%s does not tell its geometry: %s", path,
+				    strerror(errno));
 	if (ioctl(ub->fd, BLKPBSZGET, &physical) || physical & (physical - 1) || !physical)
 		physical = (unsigned)logical;
 	shift = opening_block_shift(o, path, (uint32_t)logical, (uint32_t)logical);
 	if (shift < 0)
 		return shift;
 	if (!(size >> shift))
-		return opening_fail(o, -ENOMEDIUM, "%s has a size of %" PRIu64 " bytes: is its medium there?",
+		return opening_fail(o, -ENOMEDIUM,
+				    "%s has a size of %" PRIu64 " bytes: is its medium there?",
 				    path, size);
 	limits->size = size >> shift << shift;
 	limits->block_shift = (uint8_t)shift;
@@ -255,8 +267,10 @@ static int block_setup(const struct opening *o, struct block *block)
 
 	facts_read(block->sysfs, &facts);
 	if (facts.host_zoned)
-		return opening_fail(o, -EOPNOTSUPP, "%s is a host-managed zoned device, which cannot be "
-				    "written at random: name another device", ub->backend.path);
+		return opening_fail(o, -EOPNOTSUPP,
+				    "%s is a host-managed zoned device, which cannot be "
+				    "written at random: name another device",
+				    ub->backend.path);
 	rc = block_geometry(o, ub, &facts);
 	if (rc)
 		return rc;
@@ -292,8 +306,8 @@ static int block_open(const struct config_namespace *config, struct backend **ou
 	if (!rc)
 		rc = block_check(&o, backend->path, &st);
 	if (!rc) {
-		snprintf(block->sysfs, sizeof(block->sysfs), "/sys/dev/block/%u:%u", major(st.st_rdev),
-			 minor(st.st_rdev));
+		snprintf(block->sysfs, sizeof(block->sysfs), "/sys/dev/block/%u:%u",
+			 major(st.st_rdev), minor(st.st_rdev));
 		block->uring.fd = block_descriptor(&o, backend->path, st.st_rdev);
 		rc = MIN(block->uring.fd, 0);
 	}

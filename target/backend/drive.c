@@ -112,8 +112,10 @@ static int names_pick(const struct names *names, const char *serial, char *path,
 	size_t len;
 
 	if (!names->drives) {
-		snprintf(err, errlen, "no NVMe drive has the serial number \"%s\": `nvme list` shows "
-			 "those that are there", serial);
+		snprintf(err, errlen,
+			 "no NVMe drive has the serial number \"%s\": `nvme list` shows "
+			 "those that are there",
+			 serial);
 		return -ENODEV;
 	}
 	if (!names->n) {
@@ -125,8 +127,10 @@ static int names_pick(const struct names *names, const char *serial, char *path,
 		snprintf(path, pathlen, "/dev/%s", names->name[0]);
 		return 0;
 	}
-	snprintf(err, errlen, "the NVMe drive with serial number \"%s\" has several namespaces, name one "
-		 "by path:", serial);
+	snprintf(err, errlen,
+		 "the NVMe drive with serial number \"%s\" has several namespaces, name one "
+		 "by path:",
+		 serial);
 	for (unsigned i = 0; i < names->n; i++) {
 		len = strlen(err);
 		snprintf(err + len, errlen - len, " /dev/%s", names->name[i]);

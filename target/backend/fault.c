@@ -44,7 +44,8 @@ int fault_open(const struct backend_ops *inner, const struct config_namespace *c
 	if (!fault)
 		return opening_fail(&o, -ENOMEM, "out of memory");
 	for (unsigned i = 0; !rc && i < config->n_faults; i++)
-		rc = fault_rule_parse(config->fault[i], &fault->rules[fault->n_rules++], err, errlen);
+		rc = fault_rule_parse(config->fault[i], &fault->rules[fault->n_rules++], err,
+				      errlen);
 	if (!rc)
 		rc = inner->open(config, &fault->inner, err, errlen);
 	if (rc) {
@@ -78,7 +79,8 @@ static int fault_attach(struct backend *backend, struct loop *loop, unsigned ind
 {
 	struct fault *fault = fault_of(backend);
 	struct fault_loop *fl = &fault->loops[fault->n_loops];
-	int rc = fault->inner->ops->attach ? fault->inner->ops->attach(fault->inner, loop, index) : 0;
+	int rc = fault->inner->ops->attach ? fault->inner->ops->attach(fault->inner, loop, index) :
+					     0;
 
 	if (rc)
 		return rc;

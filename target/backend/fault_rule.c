@@ -61,8 +61,10 @@ static int operation_parse(const struct rule_text *t, const char *word, struct f
 			rule->opcodes = 1u << i;
 	}
 	if (!rule->opcodes)
-		return rule_fail(t, "unknown operation \"%s\": use read, write, flush, write_zeroes, "
-				 "discard or any", word ? word : "");
+		return rule_fail(t,
+				 "unknown operation \"%s\": use read, write, flush, write_zeroes, "
+				 "discard or any",
+				 word ? word : "");
 	return 0;
 }
 
@@ -75,8 +77,11 @@ static int error_parse(const struct rule_text *t, const char *name, struct fault
 			rule->error = -e;
 	}
 	if (!rule->error)
-		return rule_fail(t, "unknown error \"%s\": use the name of an errno, such as EIO, ENODATA "
-				 "(medium error), ENOSPC or ENODEV", name);
+		return rule_fail(
+			t,
+			"unknown error \"%s\": use the name of an errno, such as EIO, ENODATA "
+			"(medium error), ENOSPC or ENODEV",
+			name);
 	rule->action = FAULT_ERROR;
 	return 0;
 }
@@ -98,8 +103,11 @@ static int delay_parse(const struct rule_text *t, const char *text, struct fault
 		}
 	}
 	if (!rule->delay_ns)
-		return rule_fail(t, "bad delay \"%s\": use a time with its unit, from 1us to 3600s, such as "
-				 "50ms", text);
+		return rule_fail(
+			t,
+			"bad delay \"%s\": use a time with its unit, from 1us to 3600s, such as "
+			"50ms",
+			text);
 	rule->action = FAULT_DELAY;
 	return 0;
 }
@@ -123,7 +131,8 @@ static int blocks_parse(const struct rule_text *t, const char *text, struct faul
 
 	if (!number_parse(text, &rule->lba_first, &end) || *end++ != '-' ||
 	    !number_parse(end, &rule->lba_last, &end) || *end || rule->lba_last < rule->lba_first)
-		return rule_fail(t, "bad blocks \"lba=%s\": use lba=FIRST-LAST, such as lba=0-1023", text);
+		return rule_fail(t, "bad blocks \"lba=%s\": use lba=FIRST-LAST, such as lba=0-1023",
+				 text);
 	rule->opcodes &= ~(1u << BACKEND_FLUSH);
 	if (!rule->opcodes)
 		return rule_fail(t, "a flush has no blocks: leave lba= out");
@@ -135,7 +144,9 @@ static int selector_parse(const struct rule_text *t, const char *word, struct fa
 	const struct {
 		const char *name;
 		uint64_t *value;
-	} counts[] = { { "after=", &rule->after }, { "every=", &rule->every }, { "count=", &rule->count } };
+	} counts[] = { { "after=", &rule->after },
+		       { "every=", &rule->every },
+		       { "count=", &rule->count } };
 	const char *end;
 
 	if (!strncmp(word, "lba=", 4))
@@ -149,7 +160,8 @@ static int selector_parse(const struct rule_text *t, const char *word, struct fa
 			return rule_fail(t, "bad number in \"%s\": use one from 1 on", word);
 		return 0;
 	}
-	return rule_fail(t, "unknown selector \"%s\": use lba=A-B, after=N, every=N or count=N", word);
+	return rule_fail(t, "unknown selector \"%s\": use lba=A-B, after=N, every=N or count=N",
+			 word);
 }
 
 int fault_rule_parse(const char *text, struct fault_rule *rule, char *err, size_t errlen)
@@ -170,7 +182,8 @@ int fault_rule_parse(const char *text, struct fault_rule *rule, char *err, size_
 	return rc;
 }
 
-bool fault_rule_strikes(struct fault_rule *rule, enum backend_opcode opcode, uint64_t first, uint64_t last)
+bool fault_rule_strikes(struct fault_rule *rule, enum backend_opcode opcode, uint64_t first,
+			uint64_t last)
 {
 	uint64_t n;
 

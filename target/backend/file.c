@@ -47,9 +47,10 @@ static int file_create(const struct opening *o)
 	int fd, rc;
 
 	if (!o->config->size || o->config->read_only)
-		return opening_fail(o, -ENOENT, "%s does not exist: create it, or add size = 1G, for "
-				    "example, to have it created%s", path,
-				    o->config->read_only ? ", and no read_only" : "");
+		return opening_fail(o, -ENOENT,
+				    "%s does not exist: create it, or add size = 1G, for "
+				    "example, to have it created%s",
+				    path, o->config->read_only ? ", and no read_only" : "");
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return opening_fail(o, -errno, "%s cannot be created: %s%s", path, strerror(errno),
@@ -72,7 +73,8 @@ static int file_descriptor(const struct opening *o, bool *created)
 	int fd;
 
 	if (!path[0])
-		return opening_fail(o, -EINVAL, "backend file needs a path: add path = /srv/volume.img, "
+		return opening_fail(o, -EINVAL,
+				    "backend file needs a path: add path = /srv/volume.img, "
 				    "for example");
 	/* Never waits for the other end of a FIFO. */
 	fd = open(path, (o->config->read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_CLOEXEC);
@@ -86,7 +88,8 @@ static int file_descriptor(const struct opening *o, bool *created)
 	if (errno == EISDIR)
 		return opening_fail(o, -EISDIR, "%s is a directory: name a file in it", path);
 	return opening_fail(o, -errno, "%s cannot be opened for %s: %s", path,
-			    o->config->read_only ? "reading" : "reading and writing", strerror(errno));
+			    o->config->read_only ? "reading" : "reading and writing",
+			    strerror(errno));
 }
 
 static int file_check(const struct opening *o, int fd, struct stat *st)
@@ -104,8 +107,10 @@ static int file_check(const struct opening *o, int fd, struct stat *st)
 	fcntl(fd, F_SETFL, 0);
 	rc = uring_lock(fd, o->config->read_only);
 	if (rc == -EBUSY)
-		return opening_fail(o, rc, "%s is in use by another namespace or process (`lslocks` shows "
-				    "which): stop it, or name another file", path);
+		return opening_fail(o, rc,
+				    "%s is in use by another namespace or process (`lslocks` shows "
+				    "which): stop it, or name another file",
+				    path);
 	if (rc)
 		return opening_fail(o, rc, "%s cannot be locked: %s", path, strerror(-rc));
 	return 0;
@@ -119,13 +124,15 @@ static int file_resize(const struct opening *o, int fd, struct stat *st)
 	if (!want || want == have)
 		return 0;
 	if (want < have)
-		return opening_fail(o, -EINVAL, "%s has %" PRIu64 " bytes, more than size = %" PRIu64
-				    ": data would be lost; raise size, or leave it out", o->config->path,
-				    have, want);
+		return opening_fail(o, -EINVAL,
+				    "%s has %" PRIu64 " bytes, more than size = %" PRIu64
+				    ": data would be lost; raise size, or leave it out",
+				    o->config->path, have, want);
 	if (o->config->read_only)
-		return opening_fail(o, -EROFS, "%s has %" PRIu64 " bytes, less than size = %" PRIu64
-				    ", and the namespace is read_only: leave size out", o->config->path,
-				    have, want);
+		return opening_fail(o, -EROFS,
+				    "%s has %" PRIu64 " bytes, less than size = %" PRIu64
+				    ", and the namespace is read_only: leave size out",
+				    o->config->path, have, want);
 	if (ftruncate(fd, (off_t)want))
 		return opening_fail(o, -errno, "%s cannot be grown to %s: %s", o->config->path,
 				    bytes_text(want).s, strerror(errno));
@@ -166,8 +173,8 @@ static uint32_t file_direct(const struct opening *o, int fd, struct backend *bac
 			 "buffered: the file system has no O_DIRECT for this file");
 	} else if (block && block < offset) {
 		snprintf(backend->detail, sizeof(backend->detail),
-			 "buffered: O_DIRECT needs blocks of %u bytes here, block_size is %u", offset,
-			 block);
+			 "buffered: O_DIRECT needs blocks of %u bytes here, block_size is %u",
+			 offset, block);
 		fcntl(fd, F_SETFL, 0);
 	} else if (rc && !direct_try(fd, offset)) {
 		snprintf(backend->detail, sizeof(backend->detail),
@@ -226,11 +233,15 @@ static int file_setup(const struct opening *o, struct uring_backend *ub)
 	if (shift < 0)
 		return shift;
 	if (o->config->size & ((UINT64_C(1) << shift) - 1))
-		return opening_fail(o, -EINVAL, "size = %" PRIu64 " is no multiple of the block size %u: "
-				    "change one of them", o->config->size, 1u << shift);
+		return opening_fail(o, -EINVAL,
+				    "size = %" PRIu64 " is no multiple of the block size %u: "
+				    "change one of them",
+				    o->config->size, 1u << shift);
 	if (st.st_size >> shift == 0)
-		return opening_fail(o, -EINVAL, "%s is empty: add size = 1G, for example, to have it "
-				    "grown", path);
+		return opening_fail(o, -EINVAL,
+				    "%s is empty: add size = 1G, for example, to have it "
+				    "grown",
+				    path);
 	backend->limits.size = (uint64_t)st.st_size >> shift << shift;
 	backend->limits.block_shift = (uint8_t)shift;
 	backend->limits.phys_shift = (uint8_t)MAX(shift, __builtin_ctz(FILE_GRAIN));

@@ -23,7 +23,8 @@ static struct null *null_of(struct backend *backend)
 	return container_of(backend, struct null, backend);
 }
 
-static int null_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen)
+static int null_open(const struct config_namespace *config, struct backend **out, char *err,
+		     size_t errlen)
 {
 	const struct opening o = { config, err, errlen };
 	struct area_spec spec = { .name = "backend null", .size = MAX_TRANSFER };

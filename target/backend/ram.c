@@ -31,7 +31,8 @@ static char *ram_at(struct ram *ram, uint64_t offset)
 	return (char *)ram->area.base + offset;
 }
 
-static int ram_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen)
+static int ram_open(const struct config_namespace *config, struct backend **out, char *err,
+		    size_t errlen)
 {
 	const struct opening o = { config, err, errlen };
 	struct area_spec spec = { .name = "backend ram", .setting = "size of the namespace" };

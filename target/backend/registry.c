@@ -34,7 +34,8 @@ static int unknown_backend(const char *name, char *err, size_t errlen)
 	return -EINVAL;
 }
 
-int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen)
+int backend_open(const struct config_namespace *config, struct backend **out, char *err,
+		 size_t errlen)
 {
 	const struct backend_ops *ops = backend_find(config->backend);
 	const struct config_where *where = &config->where;

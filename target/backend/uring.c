@@ -135,7 +135,8 @@ static void io_issue(struct backend_io *io)
 static bool rw_moved(struct backend_io *io, uint32_t count, int *error)
 {
 	/* Direct I/O goes on at a block, so what is behind the last whole one is moved again. */
-	uint64_t blocks = count >> io->backend->limits.block_shift << io->backend->limits.block_shift;
+	uint64_t blocks = count >> io->backend->limits.block_shift
+					   << io->backend->limits.block_shift;
 
 	if (io->moved + count == io->len)
 		return true;

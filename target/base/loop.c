@@ -30,8 +30,8 @@ static int ring_create(struct loop *loop, const struct loop_options *options)
 {
 	/* Best first. NO_SQARRAY needs 6.6, DEFER_TASKRUN 6.1, SINGLE_ISSUER 6.0. */
 	static const unsigned flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-			IORING_SETUP_NO_SQARRAY,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_NO_SQARRAY,
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	};
 	int rc = -EINVAL;
@@ -188,7 +188,8 @@ int loop_buffer_set(struct loop *loop, unsigned index, const struct iovec *iov)
 {
 	static const struct iovec none;
 	__u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(&loop->ring, index, iov ? iov : &none, &tag, 1);
+	int rc = io_uring_register_buffers_update_tag(&loop->ring, index, iov ? iov : &none, &tag,
+						      1);
 
 	return rc < 0 ? rc : 0;
 }

@@ -43,7 +43,8 @@ static enum rx_verdict on_header(struct rx *rx)
 	for (uint32_t i = 0; i < rx->layout.hlen; i++)
 		note(run, rx->hdr[i]);
 	if (rx->hdr[0] == PDU_ICREQ) {
-		rx->params = (struct pdu_params){ true, run->steer & 1, run->steer & 2, MEMORY, MEMORY };
+		rx->params =
+			(struct pdu_params){ true, run->steer & 1, run->steer & 2, MEMORY, MEMORY };
 		return RX_GO;
 	}
 	if (rx->hdr[0] == PDU_H2C_TERM)
@@ -73,7 +74,8 @@ static void on_fault(struct rx *rx, const struct pdu_fault *fault)
 	run->faults++;
 	note(run, (uint32_t)fault->fes);
 	note(run, fault->fei);
-	if (run->faults > 1 || fault->fes == PDU_FES_NONE || !fault->what || rx->hdr_have > sizeof(rx->hdr))
+	if (run->faults > 1 || fault->fes == PDU_FES_NONE || !fault->what ||
+	    rx->hdr_have > sizeof(rx->hdr))
 		abort();
 }
 
@@ -84,7 +86,9 @@ static void run_pieces(struct run *run, uint8_t steer, const uint8_t *p, size_t 
 	memset(run, 0, sizeof(*run));
 	run->steer = steer;
 	rx_init(&run->rx, &ops);
-	run->area = (struct area){ .faces = AREA_FACE_CPU, .base = run->memory + GUARD, .size = MEMORY };
+	run->area = (struct area){ .faces = AREA_FACE_CPU,
+				   .base = run->memory + GUARD,
+				   .size = MEMORY };
 	run->span = (struct span){ &run->area, 0, MEMORY };
 	spanv_init(&run->dest, &run->span, 1);
 	run->dest.n = 1;
@@ -121,8 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	run_pieces(&whole, data[0], data + 2, size - 2, size);
 	run_pieces(&cut, data[0], data + 2, size - 2, data[1] % 61 + 1u);
-	if (whole.trace != cut.trace || whole.headers != cut.headers || whole.payloads != cut.payloads ||
-	    whole.faults != cut.faults)
+	if (whole.trace != cut.trace || whole.headers != cut.headers ||
+	    whole.payloads != cut.payloads || whole.faults != cut.faults)
 		abort();
 	return 0;
 }

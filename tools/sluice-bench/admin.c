@@ -121,7 +121,8 @@ static int discovery_attempt(struct initiator *in, struct nvmf_discovery_log **o
 			*out = log;
 			return 0;
 		}
-		initiator_fail(in, false, "the discovery log went from %llu to %llu records with GENCTR %llu",
+		initiator_fail(in, false,
+			       "the discovery log went from %llu to %llu records with GENCTR %llu",
 			       (unsigned long long)n, (unsigned long long)le64_get(head.numrec),
 			       (unsigned long long)le64_get(head.genctr));
 		free(log);
@@ -187,9 +188,10 @@ static int ns_descs_parse(struct initiator *in, struct initiator_ns *ns, const u
 			break;
 		if (at + sizeof(*d) + d->nidl > NVME_IDENTIFY_SIZE ||
 		    (d->nidt < ARRAY_SIZE(lens) && d->nidl != lens[d->nidt])) {
-			initiator_fail(in, false,
-				       "namespace %u: identification descriptor type %u has length %u",
-				       ns->nsid, d->nidt, d->nidl);
+			initiator_fail(
+				in, false,
+				"namespace %u: identification descriptor type %u has length %u",
+				ns->nsid, d->nidt, d->nidl);
 			return -EBADMSG;
 		}
 		if (d->nidt == NVME_NIDT_EUI64)
@@ -203,8 +205,10 @@ static int ns_descs_parse(struct initiator *in, struct initiator_ns *ns, const u
 		at += (uint32_t)sizeof(*d) + d->nidl;
 	}
 	if (in->csi && !csi_seen) {
-		initiator_fail(in, false, "namespace %u does not report the NVM command set, but CAP.CSS "
-			       "promises command set descriptors", ns->nsid);
+		initiator_fail(in, false,
+			       "namespace %u does not report the NVM command set, but CAP.CSS "
+			       "promises command set descriptors",
+			       ns->nsid);
 		return -EBADMSG;
 	}
 	return 0;

@@ -94,7 +94,9 @@ static int queue_connect(struct initiator *in, struct queue *q)
 		.cattr = in->options.disable_sqflow ? NVMF_CATTR_DISABLE_SQFLOW : 0,
 		.kato = le32(q->qid ? 0 : in->options.kato_ms),
 	};
-	struct initiator_cmd cmd = { .data = (uint8_t *)data, .len = sizeof(*data), .to_ctrl = true };
+	struct initiator_cmd cmd = { .data = (uint8_t *)data,
+				     .len = sizeof(*data),
+				     .to_ctrl = true };
 	char text[256];
 	int rc;
 
@@ -113,7 +115,8 @@ static int queue_connect(struct initiator *in, struct queue *q)
 		return rc;
 	if (rc > 0) {
 		/* Do Not Retry makes a Linux host drop the controller for good. */
-		initiator_fail(in, !(rc & NVME_STATUS_DNR), "Connect of queue %u rejected: %s", q->qid,
+		initiator_fail(in, !(rc & NVME_STATUS_DNR), "Connect of queue %u rejected: %s",
+			       q->qid,
 			       nvme_connect_text((uint16_t)rc, cmd.result, text, sizeof(text)));
 		return -ECONNREFUSED;
 	}
@@ -123,8 +126,8 @@ static int queue_connect(struct initiator *in, struct queue *q)
 		initiator_violation(q, "Connect returns CNTLID %04xh, the admin queue has %04xh",
 				    cmd.result & 0xffff, in->cntlid);
 	if (cmd.result & 3u << 17)
-		initiator_fail(in, false, "queue %u: authentication required, which this host lacks",
-			       q->qid);
+		initiator_fail(in, false,
+			       "queue %u: authentication required, which this host lacks", q->qid);
 	return in->failed ? -EPROTO : 0;
 }
 
@@ -178,8 +181,8 @@ static int property_set(struct initiator *in, uint32_t offset, uint32_t value)
 	memcpy(&cmd.sqe, &set, sizeof(cmd.sqe));
 	rc = initiator_run(in, 0, &cmd, "Property Set");
 	if (rc > 0)
-		initiator_fail(in, false, "Property Set of %02xh to %08xh failed: %s", offset, value,
-			       nvme_status_text((uint16_t)rc, text, sizeof(text)));
+		initiator_fail(in, false, "Property Set of %02xh to %08xh failed: %s", offset,
+			       value, nvme_status_text((uint16_t)rc, text, sizeof(text)));
 	return rc > 0 ? -EPROTO : rc;
 }
 
@@ -204,9 +207,10 @@ static int csts_wait(struct initiator *in, uint32_t mask, uint32_t want, uint64_
 			return -EIO;
 		}
 		if (in->now_ns >= deadline) {
-			initiator_fail(in, true, "CSTS is %08llxh after %llu ms, bits %02xh should be %02xh",
-				       (unsigned long long)csts, (unsigned long long)timeout_ms, mask,
-				       want);
+			initiator_fail(in, true,
+				       "CSTS is %08llxh after %llu ms, bits %02xh should be %02xh",
+				       (unsigned long long)csts, (unsigned long long)timeout_ms,
+				       mask, want);
 			return -ETIMEDOUT;
 		}
 		for (pause_until = in->now_ns + READY_POLL_NS; in->now_ns < pause_until;) {
@@ -273,8 +277,8 @@ static void id_ctrl_check(struct initiator *in)
 		initiator_fail(in, false, "Identify has SUBNQN %.*s, connected to %s", NVME_NQN_MAX,
 			       id->subnqn, in->options.subnqn);
 	else if (in->discovery != (id->cntrltype == NVME_CTRL_DISCOVERY))
-		initiator_fail(in, false, "Identify has CNTRLTYPE %u on a%s controller", id->cntrltype,
-			       in->discovery ? " discovery" : "n I/O");
+		initiator_fail(in, false, "Identify has CNTRLTYPE %u on a%s controller",
+			       id->cntrltype, in->discovery ? " discovery" : "n I/O");
 	else if ((le32_get(id->sgls) & 3) == 0)
 		initiator_fail(in, false, "SGLS %08xh: no SGLs, which Fabrics needs",
 			       le32_get(id->sgls));
@@ -405,8 +409,8 @@ static int queues_negotiate(struct initiator *in)
 	granted = MIN((result & 0xffff) + 1, (result >> 16) + 1);
 	granted = MIN(granted, want);
 	if (in->n_io && granted != in->n_io) {
-		initiator_fail(in, false, "%u I/O queues granted after reconnecting, %u before", granted,
-			       in->n_io);
+		initiator_fail(in, false, "%u I/O queues granted after reconnecting, %u before",
+			       granted, in->n_io);
 		return -EPROTO;
 	}
 	in->n_io = granted;

@@ -140,7 +140,8 @@ static uint32_t pdu_begin(struct server *s, struct conn *c, const uint8_t *p)
 		c->answer_pending = true;
 		c->answer_cid = le16_get(cmd->sqe.cid);
 	} else {
-		c->waiting[(c->wait_head + c->wait_len++) % s->shape.depth] = le16_get(cmd->sqe.cid);
+		c->waiting[(c->wait_head + c->wait_len++) % s->shape.depth] =
+			le16_get(cmd->sqe.cid);
 	}
 	return plen;
 }
@@ -314,7 +315,8 @@ static void conn_open(struct server *s, struct conn *c, int listener)
 /* Serves one set of connections after the other, until it is killed with its parent. */
 static void __attribute__((noreturn)) serve(struct server *s, int listener)
 {
-	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER |
+					      IORING_SETUP_DEFER_TASKRUN |
 					      IORING_SETUP_TASKRUN_FLAG };
 
 	if (io_uring_queue_init_params(1024, &s->ring, &p)) {

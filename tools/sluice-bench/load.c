@@ -142,7 +142,8 @@ static bool job_submit(struct load *l, struct job *job)
 static bool phase_over(const struct load *l)
 {
 	return interrupted || l->corrupt ||
-	       (l->spec->time_ns && initiator_now_ns(l->shape.in) - l->start_ns >= l->spec->time_ns);
+	       (l->spec->time_ns &&
+		initiator_now_ns(l->shape.in) - l->start_ns >= l->spec->time_ns);
 }
 
 /* Starts what may start now. */
@@ -231,7 +232,8 @@ static void job_verify(struct load *l, struct job *job)
 		return;
 	l->corrupt = true;
 	if (l->complaints++ < MAX_COMPLAINTS)
-		fprintf(stderr, "sluice-bench: WRONG DATA in namespace %u, %s\n", l->shape.nsid, text);
+		fprintf(stderr, "sluice-bench: WRONG DATA in namespace %u, %s\n", l->shape.nsid,
+			text);
 }
 
 static void job_done(struct initiator_cmd *cmd)

@@ -69,10 +69,34 @@ static const char help[] =
 	"Exit code: 0 success, 1 failure, 2 wrong data found, 64 usage.\n";
 
 enum {
-	OPT_CONNECT = 256, OPT_NQN, OPT_HOSTNQN, OPT_HOSTID, OPT_NSID, OPT_QUEUES, OPT_DEPTH, OPT_HDGST,
-	OPT_DDGST, OPT_DISABLE_SQFLOW, OPT_KATO, OPT_TIMEOUT, OPT_RECONNECT, OPT_RW, OPT_BS, OPT_TIME,
-	OPT_SIZE, OPT_RANGE, OPT_RATE, OPT_VERIFY, OPT_SEED, OPT_CPU, OPT_SPIN, OPT_PID, OPT_FLOOR,
-	OPT_JSON, OPT_HELP, OPT_VERSION,
+	OPT_CONNECT = 256,
+	OPT_NQN,
+	OPT_HOSTNQN,
+	OPT_HOSTID,
+	OPT_NSID,
+	OPT_QUEUES,
+	OPT_DEPTH,
+	OPT_HDGST,
+	OPT_DDGST,
+	OPT_DISABLE_SQFLOW,
+	OPT_KATO,
+	OPT_TIMEOUT,
+	OPT_RECONNECT,
+	OPT_RW,
+	OPT_BS,
+	OPT_TIME,
+	OPT_SIZE,
+	OPT_RANGE,
+	OPT_RATE,
+	OPT_VERIFY,
+	OPT_SEED,
+	OPT_CPU,
+	OPT_SPIN,
+	OPT_PID,
+	OPT_FLOOR,
+	OPT_JSON,
+	OPT_HELP,
+	OPT_VERSION,
 };
 
 static const struct option long_options[] = {
@@ -170,7 +194,8 @@ bool address_parse(const char *text, struct initiator_options *host)
 	size_t len = colon ? (size_t)(colon - text) : 0;
 	uint64_t port;
 
-	if (!colon || !number_parse(colon + 1, 1, 65535, &port) || len == 0 || len >= sizeof(address))
+	if (!colon || !number_parse(colon + 1, 1, 65535, &port) || len == 0 ||
+	    len >= sizeof(address))
 		return false;
 	memcpy(address, text, len);
 	address[len] = 0;
@@ -211,8 +236,9 @@ static bool rw_parse(struct bench_options *o, const char *text)
 		const char *name;
 		bool random;
 		unsigned read_percent;
-	} modes[] = { { "randread", true, 100 }, { "randwrite", true, 0 },  { "read", false, 100 },
-		      { "write", false, 0 },	 { "randrw", true, 50 },    { "readwrite", false, 50 } };
+	} modes[] = { { "randread", true, 100 }, { "randwrite", true, 0 },
+		      { "read", false, 100 },	 { "write", false, 0 },
+		      { "randrw", true, 50 },	 { "readwrite", false, 50 } };
 	const char *colon = strchr(text, ':');
 	size_t len = colon ? (size_t)(colon - text) : strlen(text);
 	uint64_t percent;
@@ -404,9 +430,9 @@ static void identity_complete(struct initiator_options *h, bool has_hostid)
 		h->hostid[0] = 1;
 	if (!len)
 		snprintf(h->hostnqn, sizeof(h->hostnqn),
-			 "%s%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", prefix,
-			 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-			 u[13], u[14], u[15]);
+			 "%s%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+			 prefix, u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
+			 u[11], u[12], u[13], u[14], u[15]);
 }
 
 static bool mode_parse(struct bench_options *o, const char *word)

@@ -224,7 +224,8 @@ bool queue_send_build(struct queue *q)
 		struct slot *slot = &q->slots[e->slot];
 		bool finished = true;
 
-		if (slot->cid == e->cid && (slot->state == SLOT_QUEUED || slot->state == SLOT_SENT)) {
+		if (slot->cid == e->cid &&
+		    (slot->state == SLOT_QUEUED || slot->state == SLOT_SENT)) {
 			b.pieces++;
 			if (e->data)
 				finished = build_data(q, &b, slot, e);
@@ -302,7 +303,8 @@ static void icresp_received(struct queue *q, const struct pdu_icresp *pdu)
 	uint32_t maxh2cdata = le32_get(pdu->maxh2cdata);
 
 	if (le16_get(pdu->pfv) != 0)
-		initiator_violation(q, "ICResp with PFV %u, this host speaks 0", le16_get(pdu->pfv));
+		initiator_violation(q, "ICResp with PFV %u, this host speaks 0",
+				    le16_get(pdu->pfv));
 	else if (pdu->dgst != dgst)
 		initiator_violation(q, "ICResp with digests %02xh, but %02xh were asked for%s",
 				    pdu->dgst, dgst,
@@ -329,14 +331,16 @@ static void r2t_received(struct queue *q, const struct pdu_r2t *pdu)
 	if (!slot)
 		return;
 	if (!slot->cmd->to_ctrl || slot->in_capsule) {
-		initiator_violation(q, "R2T for CID %04xh (opcode %02xh), which has no data to send", cid,
-				    slot->cmd->sqe.opcode);
+		initiator_violation(q,
+				    "R2T for CID %04xh (opcode %02xh), which has no data to send",
+				    cid, slot->cmd->sqe.opcode);
 	} else if (len == 0 || offset != slot->moved || len > slot->cmd->len - slot->moved) {
-		initiator_violation(q, "R2T for bytes %u+%u of CID %04xh: %u of its %u were asked for",
+		initiator_violation(q,
+				    "R2T for bytes %u+%u of CID %04xh: %u of its %u were asked for",
 				    offset, len, cid, slot->moved, slot->cmd->len);
 	} else if (slot->r2t_open == q->in->options.maxr2t) {
-		initiator_violation(q, "R2T limit exceeded: CID %04xh has %u outstanding already", cid,
-				    slot->r2t_open);
+		initiator_violation(q, "R2T limit exceeded: CID %04xh has %u outstanding already",
+				    cid, slot->r2t_open);
 	} else {
 		slot->r2t_open++;
 		slot->moved += len;
@@ -356,14 +360,15 @@ static void data_begin(struct queue *q, const struct pdu_data *pdu)
 	if (!slot)
 		return;
 	if (slot->cmd->to_ctrl || slot->cmd->len == 0)
-		initiator_violation(q, "C2HData for CID %04xh (opcode %02xh), which reads nothing", cid,
-				    slot->cmd->sqe.opcode);
+		initiator_violation(q, "C2HData for CID %04xh (opcode %02xh), which reads nothing",
+				    cid, slot->cmd->sqe.opcode);
 	else if (slot->last_seen)
 		initiator_violation(q, "C2HData for CID %04xh after its LAST_PDU", cid);
 	else if (offset != slot->moved || len > slot->cmd->len - offset)
 		/* A Linux host ignores DATAO: anything but the next byte lands in the wrong place. */
-		initiator_violation(q, "C2HData for bytes %u+%u of CID %04xh: expected offset %u of %u",
-				    offset, len, cid, slot->moved, slot->cmd->len);
+		initiator_violation(
+			q, "C2HData for bytes %u+%u of CID %04xh: expected offset %u of %u", offset,
+			len, cid, slot->moved, slot->cmd->len);
 }
 
 static void data_piece(struct queue *q, const struct wire_event *event)
@@ -445,9 +450,10 @@ static bool sqhd_ok(struct queue *q, const struct slot *slot, uint16_t sqhd)
 	}
 	head = q->sq_head + (sqhd + size - q->sq_head % size) % size;
 	if (head > q->sq_tail || head <= slot->sq_pos) {
-		initiator_violation(q, "SQHD %u with CID %04xh: head was %u, its entry is %u, tail is %u",
-				    sqhd, slot->cid, (unsigned)(q->sq_head % size),
-				    (unsigned)(slot->sq_pos % size), (unsigned)(q->sq_tail % size));
+		initiator_violation(
+			q, "SQHD %u with CID %04xh: head was %u, its entry is %u, tail is %u", sqhd,
+			slot->cid, (unsigned)(q->sq_head % size), (unsigned)(slot->sq_pos % size),
+			(unsigned)(q->sq_tail % size));
 		return false;
 	}
 	q->sq_head = head;
@@ -483,9 +489,10 @@ static void term_received(struct queue *q, const struct pdu_term *pdu)
 					     "R2T or data transfer limit exceeded",
 					     "unsupported parameter" };
 
-	initiator_violation(q, "C2HTermReq: the controller ends the connection: %s (FES %u, FEI %08xh)",
-			    fes > 0 && fes < ARRAY_SIZE(names) ? names[fes] : "unknown reason", fes,
-			    le32_get(pdu->fei));
+	initiator_violation(
+		q, "C2HTermReq: the controller ends the connection: %s (FES %u, FEI %08xh)",
+		fes > 0 && fes < ARRAY_SIZE(names) ? names[fes] : "unknown reason", fes,
+		le32_get(pdu->fei));
 }
 
 bool queue_received(struct queue *q, const uint8_t *buf, size_t len)

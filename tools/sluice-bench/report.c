@@ -56,8 +56,9 @@ static void print_latency(const char *name, const struct hist *h)
 	if (h->count == 0)
 		return;
 	printf("  %-6s latency us: min %.1f, avg %.1f, p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
-	       name, us(h->min), average_us(h), us(hist_percentile(h, 50)), us(hist_percentile(h, 90)),
-	       us(hist_percentile(h, 99)), us(hist_percentile(h, 99.9)), us(h->max));
+	       name, us(h->min), average_us(h), us(hist_percentile(h, 50)),
+	       us(hist_percentile(h, 90)), us(hist_percentile(h, 99)), us(hist_percentile(h, 99.9)),
+	       us(h->max));
 }
 
 static void print_result(const char *name, const struct load_result *r, const struct cpu_use *cpu)
@@ -108,10 +109,10 @@ void report_print(const struct report *p)
 {
 	const struct bench_options *o = p->options;
 
-	printf("%s, %u bytes, %u queue%s, depth %u%s%s%s, TCP congestion control %s\n", o->rw, o->bs,
-	       p->queues, p->queues == 1 ? "" : "s", p->depth, o->host.hdgst ? ", header digest" : "",
-	       o->host.ddgst ? ", data digest" : "", o->host.disable_sqflow ? ", SQ flow control off" : "",
-	       p->congestion);
+	printf("%s, %u bytes, %u queue%s, depth %u%s%s%s, TCP congestion control %s\n", o->rw,
+	       o->bs, p->queues, p->queues == 1 ? "" : "s", p->depth,
+	       o->host.hdgst ? ", header digest" : "", o->host.ddgst ? ", data digest" : "",
+	       o->host.disable_sqflow ? ", SQ flow control off" : "", p->congestion);
 	if (p->target) {
 		print_result("target", p->target, &p->target_cpu);
 		print_errors(p->target);
@@ -166,8 +167,8 @@ static struct json_object *errors_json(const struct load_result *r)
 		struct json_object *o = json_object_new_object();
 
 		put_int(o, "status", r->statuses[i].status);
-		json_object_object_add(o, "name",
-				       json_object_new_string(nvme_status_name(r->statuses[i].status)));
+		json_object_object_add(
+			o, "name", json_object_new_string(nvme_status_name(r->statuses[i].status)));
 		put_int(o, "count", r->statuses[i].count);
 		json_object_array_add(list, o);
 	}
@@ -248,7 +249,8 @@ static struct json_object *ratio_json(const struct report *p)
 
 void json_print(struct json_object *o)
 {
-	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 }
 

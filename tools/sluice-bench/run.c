@@ -236,8 +236,9 @@ static int shape_check(const struct bench *b, const struct load_shape *shape)
 		return bench_fail("--bs %u is not a multiple of the namespace's blocks of %u bytes",
 				  o->bs, b->ns.block_size);
 	if (o->bs > initiator_max_transfer(b->in))
-		return bench_fail("--bs %u is more than the controller takes in one command (%u bytes)",
-				  o->bs, initiator_max_transfer(b->in));
+		return bench_fail(
+			"--bs %u is more than the controller takes in one command (%u bytes)",
+			o->bs, initiator_max_transfer(b->in));
 	if (o->bs / b->ns.block_size > 65536)
 		return bench_fail("--bs %u is more than 65536 blocks", o->bs);
 	if (o->range_end > size || size < o->bs)
@@ -247,9 +248,10 @@ static int shape_check(const struct bench *b, const struct load_shape *shape)
 	if (b->ns.read_only && (o->verify || o->read_percent < 100))
 		return bench_fail("namespace %u is read only", b->ns.nsid);
 	if (o->verify && verify_table_size(shape->blocks) > VERIFY_TABLE_MAX)
-		return bench_fail("verifying %llu blocks takes %llu MiB of memory: give a smaller --range",
-				  (unsigned long long)shape->blocks,
-				  (unsigned long long)verify_table_size(shape->blocks) >> 20);
+		return bench_fail(
+			"verifying %llu blocks takes %llu MiB of memory: give a smaller --range",
+			(unsigned long long)shape->blocks,
+			(unsigned long long)verify_table_size(shape->blocks) >> 20);
 	return 0;
 }
 
@@ -269,7 +271,8 @@ static int target_open(struct bench *b)
 	shape.nsid = b->ns.nsid;
 	shape.block_size = b->ns.block_size;
 	shape.first = o->range_start / b->ns.block_size;
-	shape.blocks = (o->range_end ? o->range_end / b->ns.block_size : b->ns.blocks) - shape.first;
+	shape.blocks =
+		(o->range_end ? o->range_end / b->ns.block_size : b->ns.blocks) - shape.first;
 	rc = shape_check(b, &shape);
 	if (rc)
 		return rc;

@@ -28,9 +28,10 @@ static const char *field(const char *raw, size_t len, char *buf)
 
 static const char *uuid_text(const uint8_t *u, char *buf)
 {
-	snprintf(buf, FIELD_MAX, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-		 u[14], u[15]);
+	snprintf(buf, FIELD_MAX,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+		 u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+		 u[15]);
 	return buf;
 }
 
@@ -71,7 +72,9 @@ static const char *transport_name(uint8_t trtype)
 
 static const char *family_name(uint8_t adrfam)
 {
-	return adrfam == NVMF_ADRFAM_IPV4 ? "ipv4" : adrfam == NVMF_ADRFAM_IPV6 ? "ipv6" : "unknown";
+	return adrfam == NVMF_ADRFAM_IPV4 ? "ipv4" :
+	       adrfam == NVMF_ADRFAM_IPV6 ? "ipv6" :
+					    "unknown";
 }
 
 static const char *subtype_name(uint8_t subtype)
@@ -265,8 +268,8 @@ static void ns_text(const struct initiator_ns *ns)
 {
 	char uuid[FIELD_MAX], nguid[FIELD_MAX];
 
-	printf("  namespace %u: %llu blocks of %u bytes (%.1f MiB)%s\n    uuid %s, nguid %s\n", ns->nsid,
-	       (unsigned long long)ns->blocks, ns->block_size,
+	printf("  namespace %u: %llu blocks of %u bytes (%.1f MiB)%s\n    uuid %s, nguid %s\n",
+	       ns->nsid, (unsigned long long)ns->blocks, ns->block_size,
 	       (double)ns->blocks * ns->block_size / (1 << 20), ns->read_only ? ", read only" : "",
 	       uuid_text(ns->uuid, uuid), hex_text(ns->nguid, sizeof(ns->nguid), nguid));
 }
@@ -301,9 +304,10 @@ static int ns_all(struct initiator *in, struct json_object *list)
 	do {
 		rc = initiator_ns_list(in, after, nsids, &n);
 		if (rc)
-			return bench_fail("the list of namespaces cannot be read: %s",
-					  rc > 0 ? nvme_status_text((uint16_t)rc, text, sizeof(text)) :
-						   initiator_error(in));
+			return bench_fail(
+				"the list of namespaces cannot be read: %s",
+				rc > 0 ? nvme_status_text((uint16_t)rc, text, sizeof(text)) :
+					 initiator_error(in));
 		for (unsigned i = 0; i < n && !rc; i++)
 			rc = ns_show(in, nsids[i], list);
 		after = n ? nsids[n - 1] : 0;

@@ -50,7 +50,8 @@ const char *nvme_connect_text(uint16_t status, uint32_t dw0, char *buf, size_t l
 				 in_data ? "data" : "command");
 		return buf;
 	case NVME_SC_CONNECT_INVALID_HOST:
-		snprintf(buf, len, "invalid host: the subsystem does not allow this host NQN; add it as "
+		snprintf(buf, len,
+			 "invalid host: the subsystem does not allow this host NQN; add it as "
 			 "allow_host there or give the right --hostnqn");
 		return buf;
 	case NVME_SC_CONNECT_CTRL_BUSY:

@@ -199,7 +199,8 @@ static int append_origin(const struct verify *v, char *text, int at, uint64_t lb
 		for (end = from; end < n && words[end] == scratch[end]; end++)
 			;
 		if (end > from)
-			return append(text, at, "; bytes %zu to %zu are of generation %u: a torn block",
+			return append(text, at,
+				      "; bytes %zu to %zu are of generation %u: a torn block",
 				      from * sizeof(*words), end * sizeof(*words) - 1, gen - back);
 	}
 	for (end = from; end < n && words[end] == 0; end++)

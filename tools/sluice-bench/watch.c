@@ -124,8 +124,8 @@ void initiator_tick(struct initiator *in)
 
 		if (age_ns > limit_ms * 1000000ull) {
 			initiator_fail(in, true,
-				       "queue %u: no answer to opcode %02xh (CID %04xh) in %u ms", i,
-				       cmd->sqe.opcode, le16_get(cmd->sqe.cid), limit_ms);
+				       "queue %u: no answer to opcode %02xh (CID %04xh) in %u ms",
+				       i, cmd->sqe.opcode, le16_get(cmd->sqe.cid), limit_ms);
 			return;
 		}
 	}

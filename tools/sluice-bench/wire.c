@@ -67,7 +67,8 @@ static const char *common_fault(const struct wire_rx *rx, const struct shape *sh
 	if (hdr->flags & ~(digests | shape->flags))
 		return "a reserved flag";
 	if (hdr->type == PDU_C2H_TERM)
-		return plen < PDU_HLEN_TERM || plen > PDU_TERM_MAX ? "a PLEN outside 24 to 152" : NULL;
+		return plen < PDU_HLEN_TERM || plen > PDU_TERM_MAX ? "a PLEN outside 24 to 152" :
+								     NULL;
 	if (shape->data) {
 		/* A Linux host never looks at PDO: padding would become payload. */
 		if (hdr->pdo != shape->hlen + hdgst_len)
@@ -96,7 +97,8 @@ static uint32_t header_len(struct wire_rx *rx, struct wire_event *event, const s
 		return 0;
 	}
 	if (hdr->hlen != shape->hlen) {
-		fault(rx, event, "%s has HLEN %u instead of %u", shape->name, hdr->hlen, shape->hlen);
+		fault(rx, event, "%s has HLEN %u instead of %u", shape->name, hdr->hlen,
+		      shape->hlen);
 		return 0;
 	}
 	what = common_fault(rx, shape, hdr);

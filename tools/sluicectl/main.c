@@ -20,13 +20,14 @@ static void usage(FILE *out)
 	fprintf(out, "usage: sluicectl [--socket PATH] [--json] VERB\n\nVerbs:\n");
 	for (const struct show *show = shows; show->verb; show++)
 		fprintf(out, "  %-12s %s\n", show->verb, show->help);
-	fprintf(out, "\nOptions:\n"
-		     "  --socket PATH  control socket of the daemon (" DEFAULT_SOCKET ")\n"
-		     "  --json         print the daemon's reply as it is, one JSON object\n"
-		     "  --help         print this\n"
-		     "  --version      print the version\n"
-		     "\n"
-		     "Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached, 64 usage.\n");
+	fprintf(out,
+		"\nOptions:\n"
+		"  --socket PATH  control socket of the daemon (" DEFAULT_SOCKET ")\n"
+		"  --json         print the daemon's reply as it is, one JSON object\n"
+		"  --help         print this\n"
+		"  --version      print the version\n"
+		"\n"
+		"Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached, 64 usage.\n");
 }
 
 /* Prints the daemon's reply. Returns the exit code. */

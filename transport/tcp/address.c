@@ -35,7 +35,8 @@ void address_of_peer(int fd, char *text, size_t size)
 		snprintf(text, size, "?");
 		return;
 	}
-	if ((size_t)snprintf(text, size, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port) >= size)
+	if ((size_t)snprintf(text, size, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+			     port) >= size)
 		text[size - 1] = '\0';
 }
 

@@ -27,8 +27,8 @@ static void conn_timed_out(struct timer *timer)
 	static const struct linger reset = { .l_onoff = 1 };
 
 	if (conn->state == CONN_OPEN)
-		log_peer("%s: no Connect within %u seconds; closing the connection", conn->queue.peer,
-			 CONNECT_TIMEOUT_MS / 1000);
+		log_peer("%s: no Connect within %u seconds; closing the connection",
+			 conn->queue.peer, CONNECT_TIMEOUT_MS / 1000);
 	if (conn->state == CONN_TERMINATING) /* the peer had its time; now TCP is reset */
 		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	conn_dead(conn);
@@ -107,8 +107,8 @@ void conn_dead(struct conn *conn)
 
 void conn_fault(struct conn *conn, const struct pdu_fault *fault)
 {
-	log_peer("%s: %s (FES %u, %s, FEI %u); terminating the connection", conn->queue.peer, fault->what,
-		 fault->fes, pdu_fes_name(fault->fes), fault->fei);
+	log_peer("%s: %s (FES %u, %s, FEI %u); terminating the connection", conn->queue.peer,
+		 fault->what, fault->fes, pdu_fes_name(fault->fes), fault->fei);
 	conn->state = CONN_TERMINATING;
 	conn->term_len = pdu_encode_term(conn->term, fault, conn->rx.hdr,
 					 MIN(conn->rx.hdr_have, (uint32_t)PDU_HLEN_MAX));

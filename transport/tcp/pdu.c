@@ -48,13 +48,15 @@ static bool flags_valid(const struct pdu_hdr *hdr, const struct pdu_params *para
 }
 
 /* PLEN of the types that carry no data of a command. */
-static bool validate_fixed(const struct pdu_hdr *hdr, struct pdu_layout *layout, struct pdu_fault *fault)
+static bool validate_fixed(const struct pdu_hdr *hdr, struct pdu_layout *layout,
+			   struct pdu_fault *fault)
 {
 	uint32_t plen = le32_get(hdr->plen);
 
 	if (hdr->pdo)
 		return INVALID(pdo, "PDO in a PDU without data");
-	if (hdr->type == PDU_ICREQ ? plen != PDU_HLEN_IC : plen < PDU_HLEN_TERM || plen > PDU_TERM_MAX)
+	if (hdr->type == PDU_ICREQ ? plen != PDU_HLEN_IC :
+				     plen < PDU_HLEN_TERM || plen > PDU_TERM_MAX)
 		return INVALID(plen, "PLEN does not fit the type");
 	/* The copy of a header that a termination request carries is read as its data, and dropped. */
 	layout->data_len = plen - hdr->hlen;
@@ -109,8 +111,9 @@ bool pdu_validate(const struct pdu_hdr *hdr, const struct pdu_params *params,
 	*layout = (struct pdu_layout){ .hlen = hlen };
 	if (carries_data && params->hdgst)
 		layout->hdgst_len = PDU_DIGEST_LEN;
-	has_data = hdr->type == PDU_H2C_DATA ||
-		   (hdr->type == PDU_CMD && le32_get(hdr->plen) != (uint32_t)hlen + layout->hdgst_len);
+	has_data =
+		hdr->type == PDU_H2C_DATA ||
+		(hdr->type == PDU_CMD && le32_get(hdr->plen) != (uint32_t)hlen + layout->hdgst_len);
 	if (!flags_valid(hdr, params, has_data))
 		return INVALID(flags, "flags do not fit the type or the digests negotiated");
 	if (!carries_data)
@@ -185,7 +188,8 @@ void pdu_encode_r2t(struct pdu_r2t *pdu, uint16_t cid, uint16_t ttag, uint32_t o
 	pdu->r2tl = le32(len);
 }
 
-uint32_t pdu_encode_term(void *buf, const struct pdu_fault *fault, const void *bad, uint32_t bad_len)
+uint32_t pdu_encode_term(void *buf, const struct pdu_fault *fault, const void *bad,
+			 uint32_t bad_len)
 {
 	struct pdu_term *pdu = buf;
 	uint32_t n = MIN(bad_len, (uint32_t)(PDU_TERM_MAX - PDU_HLEN_TERM));

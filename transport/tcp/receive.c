@@ -66,8 +66,9 @@ static void capsule_sgl(struct tcp_cmd *tcmd, uint32_t capsule_data)
 {
 	struct cmd *cmd = &tcmd->cmd;
 	const struct nvme_sgl *sgl = &cmd->sqe.sgl;
-	uint8_t direction = cmd->sqe.opcode == NVME_OPCODE_FABRICS ? (uint8_t)le32_get(cmd->sqe.nsid) :
-								      cmd->sqe.opcode;
+	uint8_t direction = cmd->sqe.opcode == NVME_OPCODE_FABRICS ?
+				    (uint8_t)le32_get(cmd->sqe.nsid) :
+				    cmd->sqe.opcode;
 
 	cmd->sgl_len = le32_get(sgl->len);
 	cmd->sgl_status = 0;
@@ -95,7 +96,8 @@ static enum rx_verdict capsule_verdict(struct conn *conn)
 	if (!conn->rx.layout.data_len || tcmd->cmd.state != CMD_PARSED) {
 		conn->capsule = NULL;
 		/* Still fetching: the data is wanted. Anything else was answered already, so drop it. */
-		if (conn->rx.layout.data_len && tcmd->cmd.state == CMD_FETCHING && tcmd->cmd.in_capsule) {
+		if (conn->rx.layout.data_len && tcmd->cmd.state == CMD_FETCHING &&
+		    tcmd->cmd.in_capsule) {
 			conn->r2t_data = tcmd;
 			conn->rx.dest = &tcmd->cmd.data;
 			conn->rx.dest_offset = 0;
@@ -154,7 +156,8 @@ static enum rx_verdict h2c_data(struct conn *conn)
 	if (len > tcmd->granted - tcmd->received || !list_empty(&tcmd->r2t_link))
 		return fault(conn, PDU_FES_RANGE, 0, "H2CData beyond what was granted");
 	if (offset != tcmd->received)
-		return fault(conn, PDU_FES_RANGE, 0, "H2CData does not continue where the last one ended");
+		return fault(conn, PDU_FES_RANGE, 0,
+			     "H2CData does not continue where the last one ended");
 	if (last != (offset + len == tcmd->granted))
 		return fault(conn, PDU_FES_INVALID_HEADER, offsetof(struct pdu_hdr, flags),
 			     "LAST_PDU does not fit what was granted");
@@ -169,8 +172,8 @@ static enum rx_verdict h2c_term(struct conn *conn)
 	const struct pdu_term *pdu = (const struct pdu_term *)conn->rx.hdr;
 	unsigned fes = le16_get(pdu->fes);
 
-	log_peer("%s: the host terminates the connection: FES %u (%s), FEI %u", conn->queue.peer, fes,
-		 pdu_fes_name(fes), le32_get(pdu->fei));
+	log_peer("%s: the host terminates the connection: FES %u (%s), FEI %u", conn->queue.peer,
+		 fes, pdu_fes_name(fes), le32_get(pdu->fei));
 	conn_dead(conn);
 	return RX_STOP;
 }
@@ -212,7 +215,8 @@ static void on_payload(struct rx *rx, bool digest_ok)
 		conn_grant(conn);
 	}
 	if (tcmd->received == tcmd->cmd.data_len)
-		cmd_fetched(&tcmd->cmd, tcmd->digest_bad ? NVME_SC_TRANSIENT_TRANSPORT : NVME_SC_SUCCESS);
+		cmd_fetched(&tcmd->cmd,
+			    tcmd->digest_bad ? NVME_SC_TRANSIENT_TRANSPORT : NVME_SC_SUCCESS);
 }
 
 static void on_fault(struct rx *rx, const struct pdu_fault *f)

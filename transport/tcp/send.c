@@ -11,7 +11,10 @@
 #include "transport/tcp/tcp.h"
 
 /* Most header bytes of one response: data header, padding, data digest, response; digests. */
-enum { RESPONSE_HEADERS_MAX = 2 * (PDU_HLEN_DATA + PDU_DIGEST_LEN) + (PDU_HPDA_MAX + 1) * 4 + PDU_DIGEST_LEN };
+enum {
+	RESPONSE_HEADERS_MAX =
+		2 * (PDU_HLEN_DATA + PDU_DIGEST_LEN) + (PDU_HPDA_MAX + 1) * 4 + PDU_DIGEST_LEN
+};
 _Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fits a batch");
 
 bool conn_has_output(const struct conn *conn)
@@ -53,8 +56,8 @@ static void batch_r2t(struct conn *conn, struct tx_batch *batch, struct tcp_cmd 
 {
 	void *pdu = batch_header(batch, with_digest(conn, PDU_HLEN_R2T));
 
-	pdu_encode_r2t(pdu, le16_get(tcmd->cmd.sqe.cid), tcmd->cmd.tag, tcmd->r2t_offset, tcmd->r2t_len,
-		       conn->hdgst);
+	pdu_encode_r2t(pdu, le16_get(tcmd->cmd.sqe.cid), tcmd->cmd.tag, tcmd->r2t_offset,
+		       tcmd->r2t_len, conn->hdgst);
 	header_digest(conn, pdu, PDU_HLEN_R2T);
 }
 
@@ -130,7 +133,8 @@ static void batch_fill(struct conn *conn, struct tx_batch *batch)
 		return;
 	}
 	if (conn->send_icresp) {
-		memcpy(batch_header(batch, sizeof(conn->icresp)), &conn->icresp, sizeof(conn->icresp));
+		memcpy(batch_header(batch, sizeof(conn->icresp)), &conn->icresp,
+		       sizeof(conn->icresp));
 		conn->send_icresp = false;
 	}
 	while (!list_empty(&conn->r2t_send) &&

@@ -46,7 +46,8 @@ static int recv_worker_init(struct tcp_worker *tcp)
 		tcp->rx_memory = NULL;
 		return -errno;
 	}
-	tcp->ring = io_uring_setup_buf_ring(&tcp->worker->loop.ring, TCP_RX_BUFFERS, BUFFER_GROUP, 0, &rc);
+	tcp->ring = io_uring_setup_buf_ring(&tcp->worker->loop.ring, TCP_RX_BUFFERS, BUFFER_GROUP,
+					    0, &rc);
 	if (!tcp->ring) {
 		munmap(tcp->rx_memory, recv_worker_bytes());
 		tcp->rx_memory = NULL;
@@ -60,7 +61,8 @@ static int recv_worker_init(struct tcp_worker *tcp)
 static void recv_worker_fini(struct tcp_worker *tcp)
 {
 	if (tcp->ring)
-		io_uring_free_buf_ring(&tcp->worker->loop.ring, tcp->ring, TCP_RX_BUFFERS, BUFFER_GROUP);
+		io_uring_free_buf_ring(&tcp->worker->loop.ring, tcp->ring, TCP_RX_BUFFERS,
+				       BUFFER_GROUP);
 	if (tcp->rx_memory)
 		munmap(tcp->rx_memory, recv_worker_bytes());
 }
@@ -73,7 +75,8 @@ static void deliver(struct conn *conn, const uint8_t *buf, size_t len, int buffe
 	/* A machine that has stopped wants the rest no more, and a large buffer is not its to keep. */
 	if (used < len && conn->rx.state == RX_JUDGE) {
 		/* Paused: kept until parsing goes on. */
-		conn->held = (struct rx_held){ .p = buf + used, .len = len - used, .buffer = buffer };
+		conn->held =
+			(struct rx_held){ .p = buf + used, .len = len - used, .buffer = buffer };
 		return;
 	}
 	if (buffer >= 0)
@@ -127,7 +130,9 @@ static void recv_done(struct op *op, int res, uint32_t flags)
 		res -= (int)n;
 	}
 	if (res > 0)
-		deliver(conn, buffer >= 0 ? (uint8_t *)buffer_address(conn->tcp, (unsigned)buffer) : conn->small,
+		deliver(conn,
+			buffer >= 0 ? (uint8_t *)buffer_address(conn->tcp, (unsigned)buffer) :
+				      conn->small,
 			(size_t)res, buffer);
 	conn_receive(conn);
 }

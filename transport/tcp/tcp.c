@@ -105,9 +105,10 @@ static void accepted(struct listener *listener, int fd)
 	struct handover *handover;
 
 	if (!worker) {
-		log_peer("listener %s: refused a connection, there are as many as [daemon] max_connections "
-			 "allows",
-			 listener->config->name);
+		log_peer(
+			"listener %s: refused a connection, there are as many as [daemon] max_connections "
+			"allows",
+			listener->config->name);
 		close(fd);
 		return;
 	}
@@ -159,7 +160,8 @@ static void accept_done(struct op *op, int res, uint32_t flags)
 		return;
 	}
 	log_peer("listener %s: cannot accept: %s", listener->config->name, strerror(-res));
-	if (loop_timer_start(&listener->worker->loop, &listener->accept_again, ACCEPT_AGAIN_MS * 1000000ull))
+	if (loop_timer_start(&listener->worker->loop, &listener->accept_again,
+			     ACCEPT_AGAIN_MS * 1000000ull))
 		accept_arm(listener);
 }
 

@@ -100,7 +100,8 @@ static void an_odd_size_is_refused(void **state)
 	struct area area;
 
 	(void)state;
-	assert_int_equal(area_create(&area, "auto", &(struct area_spec){ "test", 5000, NULL }), -EINVAL);
+	assert_int_equal(area_create(&area, "auto", &(struct area_spec){ "test", 5000, NULL }),
+			 -EINVAL);
 	assert_non_null(strstr(area.why_not, "5000"));
 }
 
@@ -154,7 +155,8 @@ static int register_without_memlock(void)
 		return 3;
 	if (area_register_fixed(&area, &loop, 0) != -ENOMEM)
 		return 4;
-	if (!strstr(area.why_not, "RLIMIT_MEMLOCK is 64 KiB") || !strstr(area.why_not, "LimitMEMLOCK"))
+	if (!strstr(area.why_not, "RLIMIT_MEMLOCK is 64 KiB") ||
+	    !strstr(area.why_not, "LimitMEMLOCK"))
 		return 5;
 	return area.fixed_index == AREA_NOT_FIXED ? 0 : 6;
 }
@@ -182,7 +184,8 @@ static void the_machine_limits(void **state)
 	(void)state;
 	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, UINT64_MAX);
-	scratch_root_write("proc/meminfo", "MemTotal: 4000000 kB\nMemFree: 12 kB\nMemAvailable:  2048 kB\n");
+	scratch_root_write("proc/meminfo",
+			   "MemTotal: 4000000 kB\nMemFree: 12 kB\nMemAvailable:  2048 kB\n");
 	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 2 * MIB);
 	assert_non_null(strstr(available.limit, "machine"));

@@ -118,7 +118,8 @@ static void random_gets_and_puts_agree_with_the_model(void **state)
 			bool get = unit_random_below(&r, 100) < (step / 1000 % 2 ? 65u : 35u);
 
 			if (get && m.n_held < MAX_HELD)
-				model_get(&m, 1 + (unit_random(&r) >> (7 + unit_random_below(&r, 20))));
+				model_get(&m,
+					  1 + (unit_random(&r) >> (7 + unit_random_below(&r, 20))));
 			else if (m.n_held)
 				model_put(&m, unit_random_below(&r, m.n_held));
 		}

@@ -469,7 +469,8 @@ static void test_datapath(void **state)
 	assert_text(row, "error", NULL);
 	assert_text(member(row, "receive"), "rung", datapath_receive_name(DATAPATH_RECEIVE_RECV));
 	assert_text(member(row, "receive"), "why_not_better", "the test has no network card");
-	assert_text(member(row, "transmit"), "rung", datapath_transmit_name(DATAPATH_TRANSMIT_SEND));
+	assert_text(member(row, "transmit"), "rung",
+		    datapath_transmit_name(DATAPATH_TRANSMIT_SEND));
 	assert_text(member(row, "transmit"), "why_not_better", "the test does not send");
 	assert_int_equal(length_of(reply, "namespaces"), 2);
 	row = row_of(reply, "namespaces", 0);
@@ -492,7 +493,11 @@ static void test_stats(void **state)
 	for (unsigned i = 0; i < n_namespaces; i++) {
 		namespaces[i]->stats[0] = (struct ns_stats){ .reads = 1, .read_bytes = 512 };
 		namespaces[i]->stats[1] = (struct ns_stats){
-			.reads = 10, .writes = 5, .errors = 2, .media_errors = 1, .busy_ns = 3000000,
+			.reads = 10,
+			.writes = 5,
+			.errors = 2,
+			.media_errors = 1,
+			.busy_ns = 3000000,
 		};
 	}
 	reply = ask("stats");
@@ -566,7 +571,8 @@ static void test_refusal(void **state)
 
 	(void)state;
 	assert_flag(reply, "ok", false);
-	assert_text(reply, "error", "unknown verb \"statu\"; there are connections, status, subsystems, "
+	assert_text(reply, "error",
+		    "unknown verb \"statu\"; there are connections, status, subsystems, "
 		    "namespaces, controllers, datapath, stats");
 	json_object_put(reply);
 }

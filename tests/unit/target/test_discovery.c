@@ -72,7 +72,8 @@ static void expect(const struct want *want, unsigned n)
 		assert_string_equal(entry->subnqn, want[i].nqn);
 		assert_true(admin_is_zero(entry->tsas, sizeof(entry->tsas)));
 	}
-	assert_true(admin_is_zero(&wire.header.entries[n], (LOG_ENTRIES - n) * sizeof(wire.header.entries[0])));
+	assert_true(admin_is_zero(&wire.header.entries[n],
+				  (LOG_ENTRIES - n) * sizeof(wire.header.entries[0])));
 }
 
 /* A wildcard is shown as the address that the host came to; who may not attach does not see. */

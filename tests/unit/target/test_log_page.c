@@ -294,7 +294,9 @@ static void test_endurance(void **state)
 	static const uint16_t not_there[] = { 0, 2, 4, 1025, 0xffff };
 
 	(void)state;
-	ns->stats[1] = (struct ns_stats){ .reads = 5, .read_bytes = 1000000001, .writes = 2, .written_bytes = 1 };
+	ns->stats[1] = (struct ns_stats){
+		.reads = 5, .read_bytes = 1000000001, .writes = 2, .written_bytes = 1
+	};
 	assert_int_equal(get_endurance(3), 0);
 	assert_int_equal(low(log->host_reads), 5);
 	assert_int_equal(low(log->host_writes), 2);

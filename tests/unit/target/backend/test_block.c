@@ -240,7 +240,8 @@ static void durability_reaches_the_device(void **state)
 	assert_int_equal(flushes_done(), before + 2);
 	assert_int_equal(rig_op(&rig, BACKEND_WRITE_ZEROES, BACKEND_IO_FUA, 0, 4096), 0);
 	assert_int_equal(flushes_done(), before + 3);
-	assert_int_equal(rig_op(&rig, BACKEND_WRITE_ZEROES, BACKEND_IO_FUA | BACKEND_IO_UNMAP, 0, 4096), 0);
+	assert_int_equal(
+		rig_op(&rig, BACKEND_WRITE_ZEROES, BACKEND_IO_FUA | BACKEND_IO_UNMAP, 0, 4096), 0);
 	assert_int_equal(flushes_done(), before + 4);
 	rig_close(&rig);
 	loop_device_remove(&dev);
@@ -250,7 +251,9 @@ static void durability_reaches_the_device(void **state)
 static void partition_make(char *path, size_t len)
 {
 	struct blkpg_partition part = { .start = MIB, .length = MIB, .pno = 1 };
-	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION, .datalen = sizeof(part), .data = &part };
+	struct blkpg_ioctl_arg arg = { .op = BLKPG_ADD_PARTITION,
+				       .datalen = sizeof(part),
+				       .data = &part };
 	const char *name = strrchr(dev.path, '/') + 1;
 	unsigned dev_major, dev_minor;
 	char file[128];

@@ -7,14 +7,31 @@
 static char path_512[32], path_4k[32];
 
 static const struct conformance_case cases[] = {
-	{ .name = "block", .backend = "block", .path = path_512, .persistent = true, .direct = true,
+	{ .name = "block",
+	  .backend = "block",
+	  .path = path_512,
+	  .persistent = true,
+	  .direct = true,
 	  .exclusive = true },
-	{ .name = "block 4k on 512", .backend = "block", .path = path_512, .block_size = 4096,
-	  .persistent = true, .direct = true, .exclusive = true },
-	{ .name = "block 4k", .backend = "block", .path = path_4k, .persistent = true, .direct = true,
+	{ .name = "block 4k on 512",
+	  .backend = "block",
+	  .path = path_512,
+	  .block_size = 4096,
+	  .persistent = true,
+	  .direct = true,
 	  .exclusive = true },
-	{ .name = "fault over block", .backend = "block", .path = path_4k,
-	  .fault = "any delay=100us every=7", .persistent = true, .exclusive = true },
+	{ .name = "block 4k",
+	  .backend = "block",
+	  .path = path_4k,
+	  .persistent = true,
+	  .direct = true,
+	  .exclusive = true },
+	{ .name = "fault over block",
+	  .backend = "block",
+	  .path = path_4k,
+	  .fault = "any delay=100us every=7",
+	  .persistent = true,
+	  .exclusive = true },
 };
 
 int main(void)

@@ -23,7 +23,8 @@ static uint64_t elapsed_ms(uint64_t since_ns)
 
 static void errors_hit_what_they_name(void **state)
 {
-	static const char *const rules[] = { "read error=ENODATA lba=8-9", "flush error=EIO every=2",
+	static const char *const rules[] = { "read error=ENODATA lba=8-9",
+					     "flush error=EIO every=2",
 					     "write error=ENOSPC after=1 count=1",
 					     "discard error=ENODEV", "write_zeroes error=EROFS" };
 	struct rig rig;
@@ -155,7 +156,8 @@ static void the_wrapper_shows_what_is_below(void **state)
 	assert_null(rig.backend->ops->map);
 	assert_int_equal(backend_size(rig.backend), MIB);
 	assert_int_equal(rig.backend->ops->refresh(rig.backend), 0);
-	assert_int_equal(rig.backend->ops->health(rig.backend, &(struct nvme_smart_log){ 0 }), -ENOTSUP);
+	assert_int_equal(rig.backend->ops->health(rig.backend, &(struct nvme_smart_log){ 0 }),
+			 -ENOTSUP);
 	rig_close(&rig);
 }
 

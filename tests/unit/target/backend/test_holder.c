@@ -38,9 +38,10 @@ static void a_mount_is_found(void **state)
 {
 	(void)state;
 	disk_make();
-	scratch_root_write("proc/self/mountinfo",
-			   "22 1 254:0 / / rw shared:1 - ext4 /dev/root rw\n"
-			   "40 22 8:0 / /srv/data rw,noatime shared:2 master:3 - xfs /dev/sda rw\n");
+	scratch_root_write(
+		"proc/self/mountinfo",
+		"22 1 254:0 / / rw shared:1 - ext4 /dev/root rw\n"
+		"40 22 8:0 / /srv/data rw,noatime shared:2 master:3 - xfs /dev/sda rw\n");
 	found(8, 0, "mounted on /srv/data");
 	/* 80:0 is not 8:0. */
 	found(80, 0, "");
@@ -88,13 +89,16 @@ static void a_holder_is_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nobody_has_it, scratch_root_make, scratch_root_remove),
-		cmocka_unit_test_setup_teardown(a_mount_is_found, scratch_root_make, scratch_root_remove),
+		cmocka_unit_test_setup_teardown(nobody_has_it, scratch_root_make,
+						scratch_root_remove),
+		cmocka_unit_test_setup_teardown(a_mount_is_found, scratch_root_make,
+						scratch_root_remove),
 		cmocka_unit_test_setup_teardown(a_partition_holds_its_disk, scratch_root_make,
 						scratch_root_remove),
 		cmocka_unit_test_setup_teardown(a_disk_holds_its_partition, scratch_root_make,
 						scratch_root_remove),
-		cmocka_unit_test_setup_teardown(a_holder_is_named, scratch_root_make, scratch_root_remove),
+		cmocka_unit_test_setup_teardown(a_holder_is_named, scratch_root_make,
+						scratch_root_remove),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,8 +95,9 @@ static void null_lends_no_memory_for_writing(void **state)
 	assert_int_equal(backend_open(&config, &backend, err, sizeof(err)), 0);
 	assert_true(backend->limits.read_only);
 	assert_int_equal(backend->ops->map(backend, 0, 512, true, &span), -ENOTSUP);
-	assert_int_equal(backend->ops->map(backend, (UINT64_C(1) << 30) - 512, MAX_TRANSFER, false, &span),
-			 0);
+	assert_int_equal(
+		backend->ops->map(backend, (UINT64_C(1) << 30) - 512, MAX_TRANSFER, false, &span),
+		0);
 	assert_true(span.offset + span.len <= span.area->size);
 	backend->ops->close(backend);
 }

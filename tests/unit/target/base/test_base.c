@@ -75,7 +75,8 @@ static void crc(void **state)
 	for (size_t cut = 0; cut <= sizeof(buf); cut++) {
 		uint32_t state1 = crc32c_update(CRC32C_INIT, buf, cut);
 
-		assert_int_equal(crc32c_final(crc32c_update(state1, buf + cut, sizeof(buf) - cut)), 0x46dd794e);
+		assert_int_equal(crc32c_final(crc32c_update(state1, buf + cut, sizeof(buf) - cut)),
+				 0x46dd794e);
 	}
 }
 

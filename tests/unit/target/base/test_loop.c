@@ -81,7 +81,8 @@ static void start_timers(void)
 {
 	for (unsigned i = 0; i < MANY_TIMERS; i++) {
 		timer_init(&timers[i], timer_fired);
-		assert_int_equal(loop_timer_start(&loop, &timers[i], (uint64_t)(rand() % 20000) * 1000), 0);
+		assert_int_equal(
+			loop_timer_start(&loop, &timers[i], (uint64_t)(rand() % 20000) * 1000), 0);
 	}
 	/* Every tenth is put off, every fifth never fires. */
 	for (unsigned i = 0; i < MANY_TIMERS; i += 10)

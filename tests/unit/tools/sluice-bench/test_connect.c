@@ -69,8 +69,9 @@ struct conn {
 static void script_good(struct script *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->icresp = (struct pdu_icresp){ .hdr = { .type = PDU_ICRESP, .hlen = 128, .plen = le32(128) },
-					 .maxh2cdata = le32(131072) };
+	s->icresp =
+		(struct pdu_icresp){ .hdr = { .type = PDU_ICRESP, .hlen = 128, .plen = le32(128) },
+				     .maxh2cdata = le32(131072) };
 	s->cap = 1023 | NVME_CAP_CQR | NVME_CAP_TO(2) | NVME_CAP_CSS_NVM | NVME_CAP_CSS_IOCSS;
 	s->csts = NVME_CSTS_RDY;
 	s->connect_result[0] = s->connect_result[1] = CNTLID;
@@ -112,8 +113,10 @@ static void respond(struct conn *c, le16_t cid, uint16_t status, uint64_t result
 {
 	struct pdu_rsp rsp = { .hdr = { .type = PDU_RSP, .hlen = 24, .plen = le32(24) },
 			       .cqe = { .dw0 = le32((uint32_t)result),
-					.dw1 = le32((uint32_t)(result >> 32)), .cid = cid,
-					.sqhd = le16(c->sqhd), .status = le16((uint16_t)(status << 1)) } };
+					.dw1 = le32((uint32_t)(result >> 32)),
+					.cid = cid,
+					.sqhd = le16(c->sqhd),
+					.status = le16((uint16_t)(status << 1)) } };
 
 	give(c, &rsp, sizeof(rsp));
 }
@@ -170,7 +173,8 @@ static void play_fabrics(struct conn *c, const struct nvme_sqe *sqe)
 		c->entries = (uint16_t)(le16_get(connect->sqsize) + 1);
 		c->sqhd = 1;
 		respond(c, sqe->cid, s->connect_status,
-			s->connect_status ? s->connect_dw0 : s->connect_result[le16_get(connect->qid) != 0]);
+			s->connect_status ? s->connect_dw0 :
+					    s->connect_result[le16_get(connect->qid) != 0]);
 	} else if (connect->fctype == NVME_FCTYPE_PROPERTY_SET) {
 		s->cc = (uint32_t)le64_get(prop->value);
 		s->shutdowns += (s->cc & NVME_CC_SHN_MASK) != 0;
@@ -181,7 +185,9 @@ static void play_fabrics(struct conn *c, const struct nvme_sqe *sqe)
 		respond(c, sqe->cid, (uint16_t)s->crto_status, 1);
 	} else {
 		respond(c, sqe->cid, 0,
-			offset == NVME_PROP_CAP ? s->cap : offset == NVME_PROP_CC ? s->cc : s->csts);
+			offset == NVME_PROP_CAP ? s->cap :
+			offset == NVME_PROP_CC	? s->cc :
+						  s->csts);
 	}
 }
 
@@ -384,7 +390,8 @@ static void test_connect(void **state)
 	(void)state;
 	REFUSED(s.connect_status = NVME_SC_CONNECT_INVALID_PARAM | NVME_STATUS_DNR;
 		s.connect_dw0 = 1 << 16 | 256, "no such subsystem");
-	REFUSED(s.connect_status = NVME_SC_CONNECT_INVALID_HOST | NVME_STATUS_DNR, "does not allow");
+	REFUSED(s.connect_status = NVME_SC_CONNECT_INVALID_HOST | NVME_STATUS_DNR,
+		"does not allow");
 	RETRIED(s.connect_status = NVME_SC_CONNECT_CTRL_BUSY, "controller busy");
 	REFUSED(s.connect_result[0] = CNTLID | 1 << 17, "authentication required");
 	REFUSED(s.connect_result[1] = CNTLID | 1 << 18, "authentication required");

@@ -51,9 +51,10 @@ static void test_values(void **state)
 	struct bench_options o;
 
 	(void)state;
-	assert_int_equal(PARSE(&o, "run", CONNECT, "--rw", "randrw:70", "--bs", "128k", "--depth", "7",
-			       "--queues", "128", "--size", "1G", "--range", "1M-3M", "--seed", "9",
-			       "--nsid", "5", "--verify", "--hdgst", "--json", "--cpu", "1"), 0);
+	assert_int_equal(PARSE(&o, "run", CONNECT, "--rw", "randrw:70", "--bs", "128k", "--depth",
+			       "7", "--queues", "128", "--size", "1G", "--range", "1M-3M", "--seed",
+			       "9", "--nsid", "5", "--verify", "--hdgst", "--json", "--cpu", "1"),
+			 0);
 	assert_int_equal(o.read_percent, 70);
 	assert_int_equal(o.bs, 131072);
 	assert_int_equal(o.host.depth, 7);
@@ -91,14 +92,33 @@ static void test_modes(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[][4] = {
-		{ "--bs", "1000" }, { "--bs", "0" }, { "--bs", "4x" }, { "--depth", "0" },
-		{ "--depth", "1025" }, { "--queues", "129" }, { "--rw", "randread:50" },
-		{ "--rw", "randrw:101" }, { "--rw", "dance" }, { "--time", "-1" }, { "--time", "x" },
-		{ "--size", "0" }, { "--range", "5M-1M" }, { "--range", "1M" }, { "--range", "0-512" },
-		{ "--nsid", "0" }, { "--hostid", "12" }, { "--connect", "127.0.0.1" },
-		{ "--connect", "localhost:4420" }, { "--connect", "127.0.0.1:0" },
-		{ "--connect", "[::1:4420" }, { "--cpu", "-1" }, { "--nqn", "" }, { "--no-such" },
-		{ "word" }, { "--verify", "--floor" }, { "--time", "1", "--size", "1M" },
+		{ "--bs", "1000" },
+		{ "--bs", "0" },
+		{ "--bs", "4x" },
+		{ "--depth", "0" },
+		{ "--depth", "1025" },
+		{ "--queues", "129" },
+		{ "--rw", "randread:50" },
+		{ "--rw", "randrw:101" },
+		{ "--rw", "dance" },
+		{ "--time", "-1" },
+		{ "--time", "x" },
+		{ "--size", "0" },
+		{ "--range", "5M-1M" },
+		{ "--range", "1M" },
+		{ "--range", "0-512" },
+		{ "--nsid", "0" },
+		{ "--hostid", "12" },
+		{ "--connect", "127.0.0.1" },
+		{ "--connect", "localhost:4420" },
+		{ "--connect", "127.0.0.1:0" },
+		{ "--connect", "[::1:4420" },
+		{ "--cpu", "-1" },
+		{ "--nqn", "" },
+		{ "--no-such" },
+		{ "word" },
+		{ "--verify", "--floor" },
+		{ "--time", "1", "--size", "1M" },
 	};
 	struct bench_options o;
 
@@ -139,14 +159,16 @@ static void test_status_words(void **state)
 					     sizeof(text)),
 			    "LBA Out of Range (080h), do not retry");
 	assert_string_equal(nvme_status_text(0x7fe, text, sizeof(text)), "Unknown Status (7feh)");
-	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 1u << 16 | 256, text,
-						 sizeof(text)), "no such subsystem"));
+	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 1u << 16 | 256,
+						 text, sizeof(text)),
+			       "no such subsystem"));
 	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 44, text,
 						 sizeof(text)), "SQSIZE"));
 	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_PARAM, 99, text,
 						 sizeof(text)), "byte 99 of the command"));
-	assert_non_null(strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_HOST, 0, text, sizeof(text)),
-			       "allow_host"));
+	assert_non_null(
+		strstr(nvme_connect_text(NVME_SC_CONNECT_INVALID_HOST, 0, text, sizeof(text)),
+		       "allow_host"));
 }
 
 int main(void)

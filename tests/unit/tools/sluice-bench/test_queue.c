@@ -38,9 +38,14 @@ static void io_done(struct initiator_cmd *cmd)
 
 static void peer_open(struct peer *p, bool sqflow, bool ddgst, uint32_t maxr2t)
 {
-	struct initiator_options o = { .peer = "test", .queues = 1, .depth = DEPTH, .maxr2t = maxr2t,
-				       .disable_sqflow = !sqflow, .ddgst = ddgst,
-				       .connect_timeout_ms = 1000, .io_timeout_ms = 300 };
+	struct initiator_options o = { .peer = "test",
+				       .queues = 1,
+				       .depth = DEPTH,
+				       .maxr2t = maxr2t,
+				       .disable_sqflow = !sqflow,
+				       .ddgst = ddgst,
+				       .connect_timeout_ms = 1000,
+				       .io_timeout_ms = 300 };
 	int fds[2];
 
 	memset(p, 0, sizeof(*p));
@@ -282,8 +287,10 @@ static void test_data_digest_error(void **state)
 	struct peer p;
 	struct io io;
 	uint16_t cid;
-	struct pdu_data pdu = { .hdr = { .type = PDU_C2H_DATA, .hlen = PDU_HLEN_DATA,
-					 .pdo = PDU_HLEN_DATA, .flags = PDU_FLAG_DDGST | PDU_FLAG_LAST,
+	struct pdu_data pdu = { .hdr = { .type = PDU_C2H_DATA,
+					 .hlen = PDU_HLEN_DATA,
+					 .pdo = PDU_HLEN_DATA,
+					 .flags = PDU_FLAG_DDGST | PDU_FLAG_LAST,
 					 .plen = le32(24 + 512 + 4) },
 				.datal = le32(512) };
 	uint8_t payload[516] = { 0 };

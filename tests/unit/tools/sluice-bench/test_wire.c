@@ -76,8 +76,12 @@ static void put_r2t(struct stream *s, uint16_t cid, uint32_t len)
 
 static void put_data(struct stream *s, uint16_t cid, uint32_t offset, uint32_t len, uint8_t flags)
 {
-	struct pdu_data pdu = { .hdr = { .type = PDU_C2H_DATA, .hlen = PDU_HLEN_DATA, .flags = flags },
-				.cccid = le16(cid), .datao = le32(offset), .datal = le32(len) };
+	struct pdu_data pdu = {
+		.hdr = { .type = PDU_C2H_DATA, .hlen = PDU_HLEN_DATA, .flags = flags },
+		.cccid = le16(cid),
+		.datao = le32(offset),
+		.datal = le32(len)
+	};
 	uint8_t payload[512];
 
 	for (uint32_t i = 0; i < len; i++)
@@ -165,7 +169,8 @@ static void listen_event(struct listener *l, const struct wire_event *e)
 		l->next_offset += e->len;
 		break;
 	case WIRE_DATA_END:
-		note(l, "%u flags %x%s;", l->payload, ((const struct pdu_data *)e->pdu)->hdr.flags & 0xc,
+		note(l, "%u flags %x%s;", l->payload,
+		     ((const struct pdu_data *)e->pdu)->hdr.flags & 0xc,
 		     e->ddgst_bad ? " BAD" : "");
 		break;
 	case WIRE_TERM:
@@ -201,8 +206,9 @@ static void listener_init(struct listener *l, const struct stream *s)
 	l->stream = s;
 }
 
-static const char whole_log[] = "icresp 131072;rsp 1;data 2:100 flags 0;data 2:412 flags c;r2t 3 8192;"
-				"data 4:4 flags 4;rsp 4;term 4;";
+static const char whole_log[] =
+	"icresp 131072;rsp 1;data 2:100 flags 0;data 2:412 flags c;r2t 3 8192;"
+	"data 4:4 flags 4;rsp 4;term 4;";
 
 static void test_split_everywhere(void **state)
 {

@@ -59,7 +59,8 @@ static void *daemon_main(void *arg)
 	int fd = accept(daemon->fd, NULL, NULL);
 
 	/* The lengths are short enough to come and go whole. */
-	if (!daemon->without_asking && recv(fd, daemon->request, sizeof(daemon->request) - 1, 0) < 0)
+	if (!daemon->without_asking &&
+	    recv(fd, daemon->request, sizeof(daemon->request) - 1, 0) < 0)
 		abort();
 	for (size_t i = 0; daemon->answer && i < daemon->times; i++)
 		if (send(fd, daemon->answer, strlen(daemon->answer), MSG_NOSIGNAL) < 0)
@@ -201,7 +202,8 @@ static void test_path_too_long(void **state)
 	(void)state;
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	assert_int_equal(client_ask(longest, "status", &reply, error, sizeof(error)), -ENAMETOOLONG);
+	assert_int_equal(client_ask(longest, "status", &reply, error, sizeof(error)),
+			 -ENAMETOOLONG);
 }
 
 int main(void)

@@ -40,42 +40,45 @@ static void assert_shows(const char *verb, const char *json, const char *const *
 static void test_status(void **state)
 {
 	(void)state;
-	assert_shows("status",
-		     "{\"release\":\"1.2\",\"pid\":77,\"state\":\"serving\",\"uptime_ms\":61000,"
-		     "\"counts\":{\"listeners\":2,\"listeners_open\":1,\"subsystems\":3,\"namespaces\":4,"
-		     "\"controllers\":5,\"connections\":6},"
-		     "\"memory\":{\"announced_bytes\":1610612736,\"pools\":[{\"worker\":1,"
-		     "\"size_bytes\":268435456,\"free_bytes\":134217728,\"low_water_bytes\":4096}]},"
-		     "\"workers\":[{\"worker\":1,\"cpu\":null,\"connections\":6,\"memory_waits\":8,"
-		     "\"turns\":11,\"enters\":12,\"waits\":13,\"spins\":14}]}",
-		     PIECES("sluiced 1.2, process 77: serving for 1m 1s\n", "1 of 2 listeners open",
-			    "3 subsystems", "4 namespaces", "5 controllers", "6 connections",
-			    "1.5 GiB of memory", "WORKER", "\n1 ", "-", "6", "256 MiB", "128 MiB", "4 KiB",
-			    "8", "11", "12", "13", "14\n"));
+	assert_shows(
+		"status",
+		"{\"release\":\"1.2\",\"pid\":77,\"state\":\"serving\",\"uptime_ms\":61000,"
+		"\"counts\":{\"listeners\":2,\"listeners_open\":1,\"subsystems\":3,\"namespaces\":4,"
+		"\"controllers\":5,\"connections\":6},"
+		"\"memory\":{\"announced_bytes\":1610612736,\"pools\":[{\"worker\":1,"
+		"\"size_bytes\":268435456,\"free_bytes\":134217728,\"low_water_bytes\":4096}]},"
+		"\"workers\":[{\"worker\":1,\"cpu\":null,\"connections\":6,\"memory_waits\":8,"
+		"\"turns\":11,\"enters\":12,\"waits\":13,\"spins\":14}]}",
+		PIECES("sluiced 1.2, process 77: serving for 1m 1s\n", "1 of 2 listeners open",
+		       "3 subsystems", "4 namespaces", "5 controllers", "6 connections",
+		       "1.5 GiB of memory", "WORKER", "\n1 ", "-", "6", "256 MiB", "128 MiB",
+		       "4 KiB", "8", "11", "12", "13", "14\n"));
 }
 
 static void test_subsystems(void **state)
 {
 	(void)state;
-	assert_shows("subsystems",
-		     "{\"subsystems\":[{\"nqn\":\"nqn.d\",\"serial\":null,\"any_host\":true,\"hosts\":[],"
-		     "\"namespaces\":[],\"controllers\":[]},"
-		     "{\"nqn\":\"nqn.a\",\"serial\":\"S1\",\"any_host\":false,\"hosts\":[\"h1\",\"h2\"],"
-		     "\"namespaces\":[1,2],\"controllers\":[9]},"
-		     "{\"nqn\":\"nqn.b\",\"any_host\":false,\"hosts\":[]}]}",
-		     PIECES("nqn.d", "-", "-", "-", "any\n", "nqn.a", "S1", "1, 2", "9", "h1, h2\n", "nqn.b",
-			    "nobody\n"));
+	assert_shows(
+		"subsystems",
+		"{\"subsystems\":[{\"nqn\":\"nqn.d\",\"serial\":null,\"any_host\":true,\"hosts\":[],"
+		"\"namespaces\":[],\"controllers\":[]},"
+		"{\"nqn\":\"nqn.a\",\"serial\":\"S1\",\"any_host\":false,\"hosts\":[\"h1\",\"h2\"],"
+		"\"namespaces\":[1,2],\"controllers\":[9]},"
+		"{\"nqn\":\"nqn.b\",\"any_host\":false,\"hosts\":[]}]}",
+		PIECES("nqn.d", "-", "-", "-", "any\n", "nqn.a", "S1", "1, 2", "9", "h1, h2\n",
+		       "nqn.b", "nobody\n"));
 }
 
 static void test_namespaces(void **state)
 {
 	(void)state;
-	assert_shows("namespaces",
-		     "{\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":3,\"size_bytes\":1048576,"
-		     "\"block_bytes\":512,\"state\":\"ready\",\"read_only\":true,\"backend\":\"file\","
-		     "\"path\":\"/x\",\"uuid\":\"u-u\",\"any_host\":true,\"detail\":\"why\"}]}",
-		     PIECES("nqn.a", "3", "1 MiB", "512 B", "ready, read-only", "file", "/x", "u-u", "any",
-			    "why\n"));
+	assert_shows(
+		"namespaces",
+		"{\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":3,\"size_bytes\":1048576,"
+		"\"block_bytes\":512,\"state\":\"ready\",\"read_only\":true,\"backend\":\"file\","
+		"\"path\":\"/x\",\"uuid\":\"u-u\",\"any_host\":true,\"detail\":\"why\"}]}",
+		PIECES("nqn.a", "3", "1 MiB", "512 B", "ready, read-only", "file", "/x", "u-u",
+		       "any", "why\n"));
 }
 
 static void test_controllers(void **state)
@@ -86,50 +89,54 @@ static void test_controllers(void **state)
 		     "\"host_id\":\"id\",\"listener\":\"tcp\",\"state\":\"live\",\"kato_ms\":5000,"
 		     "\"age_ms\":1000,\"error_count\":2,\"queues\":[{},{},{}]},"
 		     "{\"cntlid\":5,\"kato_ms\":0}]}",
-		     PIECES("4", "live", "3", "5000 ms", "2", "1s", "nqn.h", "id", "nqn.a", "tcp\n", "5", "off"));
+		     PIECES("4", "live", "3", "5000 ms", "2", "1s", "nqn.h", "id", "nqn.a", "tcp\n",
+			    "5", "off"));
 }
 
 static void test_connections(void **state)
 {
 	(void)state;
-	assert_shows("connections",
-		     "{\"connections\":[{\"peer\":\"192.0.2.1:5\",\"worker\":1,\"cntlid\":null,\"qid\":null,"
-		     "\"depth\":1,\"state\":\"new\",\"listener\":\"tcp\",\"commands\":7,\"errors\":0,"
-		     "\"read_bytes\":4096,\"written_bytes\":8192,\"staged_bytes\":0,\"age_ms\":12,"
-		     "\"nqn\":null,\"transport\":{\"name\":\"tcp\",\"header_digest\":true,"
-		     "\"data_digest\":false,\"n\":null}}]}",
-		     PIECES("192.0.2.1:5", "1", "-", "-", "1", "new", "tcp", "7", "0", "4 KiB", "8 KiB",
-			    "0 B", "12 ms", "-", "tcp header_digest=yes data_digest=no n=-\n"));
+	assert_shows(
+		"connections",
+		"{\"connections\":[{\"peer\":\"192.0.2.1:5\",\"worker\":1,\"cntlid\":null,\"qid\":null,"
+		"\"depth\":1,\"state\":\"new\",\"listener\":\"tcp\",\"commands\":7,\"errors\":0,"
+		"\"read_bytes\":4096,\"written_bytes\":8192,\"staged_bytes\":0,\"age_ms\":12,"
+		"\"nqn\":null,\"transport\":{\"name\":\"tcp\",\"header_digest\":true,"
+		"\"data_digest\":false,\"n\":null}}]}",
+		PIECES("192.0.2.1:5", "1", "-", "-", "1", "new", "tcp", "7", "0", "4 KiB", "8 KiB",
+		       "0 B", "12 ms", "-", "tcp header_digest=yes data_digest=no n=-\n"));
 }
 
 static void test_datapath(void **state)
 {
 	(void)state;
-	assert_shows("datapath",
-		     "{\"listeners\":[{\"name\":\"here\",\"transport\":\"tcp\",\"address\":\"::1\",\"port\":4420,"
-		     "\"discovery_only\":true,\"state\":\"waiting\",\"error\":\"no such address\","
-		     "\"receive\":{\"rung\":\"recv\",\"why_not_better\":\"no NIC\"},"
-		     "\"transmit\":{\"rung\":\"send\",\"why_not_better\":null}}],"
-		     "\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"backend\":\"ram\",\"path\":\"ram 1 MiB\","
-		     "\"storage\":{\"rung\":\"memory\",\"why_not_better\":null}}],"
-		     "\"areas\":[{\"worker\":0,\"provider\":\"anon\",\"size_bytes\":4194304,"
-		     "\"faces\":[\"cpu\",\"fixed\"],\"fixed_registered\":true,\"why_not\":\"no udmabuf\"}]}",
-		     PIECES("here (discovery)", "tcp ::1 port 4420", "waiting: no such address", "receive",
-			    "recv", "no NIC\n", "transmit", "send", "-\n", "nqn.a", "1", "ram", "ram 1 MiB",
-			    "memory", "-\n", "0", "anon", "4 MiB", "cpu, fixed", "fixed buffer",
-			    "no udmabuf\n"));
+	assert_shows(
+		"datapath",
+		"{\"listeners\":[{\"name\":\"here\",\"transport\":\"tcp\",\"address\":\"::1\",\"port\":4420,"
+		"\"discovery_only\":true,\"state\":\"waiting\",\"error\":\"no such address\","
+		"\"receive\":{\"rung\":\"recv\",\"why_not_better\":\"no NIC\"},"
+		"\"transmit\":{\"rung\":\"send\",\"why_not_better\":null}}],"
+		"\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"backend\":\"ram\",\"path\":\"ram 1 MiB\","
+		"\"storage\":{\"rung\":\"memory\",\"why_not_better\":null}}],"
+		"\"areas\":[{\"worker\":0,\"provider\":\"anon\",\"size_bytes\":4194304,"
+		"\"faces\":[\"cpu\",\"fixed\"],\"fixed_registered\":true,\"why_not\":\"no udmabuf\"}]}",
+		PIECES("here (discovery)", "tcp ::1 port 4420", "waiting: no such address",
+		       "receive", "recv", "no NIC\n", "transmit", "send", "-\n", "nqn.a", "1",
+		       "ram", "ram 1 MiB", "memory", "-\n", "0", "anon", "4 MiB", "cpu, fixed",
+		       "fixed buffer", "no udmabuf\n"));
 }
 
 static void test_stats(void **state)
 {
 	(void)state;
-	assert_shows("stats",
-		     "{\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"reads\":6,\"writes\":4,"
-		     "\"read_bytes\":1024,\"written_bytes\":2048,\"flushes\":0,\"deallocates\":0,\"other\":0,"
-		     "\"errors\":3,\"media_errors\":1,\"busy_us\":250}],"
-		     "\"workers\":[{\"worker\":0,\"turns\":21,\"enters\":22,\"waits\":23,\"spins\":24}]}",
-		     PIECES("MEAN TIME", "nqn.a", "1", "6", "4", "1 KiB", "2 KiB", "0", "0", "0", "3", "1",
-			    "25 us\n", "\n0 ", "0 us", "21", "22", "23", "24\n"));
+	assert_shows(
+		"stats",
+		"{\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"reads\":6,\"writes\":4,"
+		"\"read_bytes\":1024,\"written_bytes\":2048,\"flushes\":0,\"deallocates\":0,\"other\":0,"
+		"\"errors\":3,\"media_errors\":1,\"busy_us\":250}],"
+		"\"workers\":[{\"worker\":0,\"turns\":21,\"enters\":22,\"waits\":23,\"spins\":24}]}",
+		PIECES("MEAN TIME", "nqn.a", "1", "6", "4", "1 KiB", "2 KiB", "0", "0", "0", "3",
+		       "1", "25 us\n", "\n0 ", "0 us", "21", "22", "23", "24\n"));
 }
 
 /* An older daemon, or none of ours: something is shown, and nothing is read that is not there. */

@@ -7,10 +7,14 @@
 
 #include "transport/tcp/pdu.h"
 
-static const struct pdu_params plain = { .initialized = true, .max_capsule_data = 8192, .maxh2cdata = 65536 };
-static const struct pdu_params digests = {
-	.initialized = true, .hdgst = true, .ddgst = true, .max_capsule_data = 8192, .maxh2cdata = 65536
-};
+static const struct pdu_params plain = { .initialized = true,
+					 .max_capsule_data = 8192,
+					 .maxh2cdata = 65536 };
+static const struct pdu_params digests = { .initialized = true,
+					   .hdgst = true,
+					   .ddgst = true,
+					   .max_capsule_data = 8192,
+					   .maxh2cdata = 65536 };
 static const struct pdu_params fresh = { .initialized = false };
 
 struct verdict_case {
@@ -32,43 +36,62 @@ static const struct verdict_case cases[] = {
 	{ "ICReq, flags", &fresh, PDU_ICREQ, 1, 128, 0, 128, PDU_FES_INVALID_HEADER, 1, 0 },
 	{ "ICReq, PDO", &fresh, PDU_ICREQ, 0, 128, 4, 128, PDU_FES_INVALID_HEADER, 3, 0 },
 	{ "ICReq, short PLEN", &fresh, PDU_ICREQ, 0, 128, 0, 127, PDU_FES_INVALID_HEADER, 4, 0 },
-	{ "ICReq, long PLEN", &fresh, PDU_ICREQ, 0, 128, 0, 0xffffffff, PDU_FES_INVALID_HEADER, 4, 0 },
+	{ "ICReq, long PLEN", &fresh, PDU_ICREQ, 0, 128, 0, 0xffffffff, PDU_FES_INVALID_HEADER, 4,
+	  0 },
 	{ "type of the controller", &plain, PDU_RSP, 0, 24, 0, 24, PDU_FES_INVALID_HEADER, 0, 0 },
 	{ "R2T from a host", &plain, PDU_R2T, 0, 24, 0, 24, PDU_FES_INVALID_HEADER, 0, 0 },
 	{ "reserved type", &plain, 0x08, 0, 24, 0, 24, PDU_FES_INVALID_HEADER, 0, 0 },
 	{ "type FFh", &plain, 0xff, 0, 24, 0, 24, PDU_FES_INVALID_HEADER, 0, 0 },
 	{ "command", &plain, PDU_CMD, 0, 72, 0, 72, PDU_FES_NONE, 0, 0 },
 	{ "command, HLEN 255", &plain, PDU_CMD, 0, 255, 0, 72, PDU_FES_INVALID_HEADER, 2, 0 },
-	{ "command, unasked header digest", &plain, PDU_CMD, 1, 72, 0, 72, PDU_FES_INVALID_HEADER, 1, 0 },
-	{ "command, reserved flag", &plain, PDU_CMD, 0x80, 72, 0, 72, PDU_FES_INVALID_HEADER, 1, 0 },
-	{ "command, LAST", &plain, PDU_CMD, PDU_FLAG_LAST, 72, 0, 72, PDU_FES_INVALID_HEADER, 1, 0 },
-	{ "command, PDO without data", &plain, PDU_CMD, 0, 72, 72, 72, PDU_FES_INVALID_HEADER, 3, 0 },
+	{ "command, unasked header digest", &plain, PDU_CMD, 1, 72, 0, 72, PDU_FES_INVALID_HEADER,
+	  1, 0 },
+	{ "command, reserved flag", &plain, PDU_CMD, 0x80, 72, 0, 72, PDU_FES_INVALID_HEADER, 1,
+	  0 },
+	{ "command, LAST", &plain, PDU_CMD, PDU_FLAG_LAST, 72, 0, 72, PDU_FES_INVALID_HEADER, 1,
+	  0 },
+	{ "command, PDO without data", &plain, PDU_CMD, 0, 72, 72, 72, PDU_FES_INVALID_HEADER, 3,
+	  0 },
 	{ "command, PLEN below HLEN", &plain, PDU_CMD, 0, 72, 0, 71, PDU_FES_INVALID_HEADER, 4, 0 },
 	{ "command, data", &plain, PDU_CMD, 0, 72, 72, 72 + 512, PDU_FES_NONE, 0, 512 },
 	{ "command, padded data", &plain, PDU_CMD, 0, 72, 128, 128 + 512, PDU_FES_NONE, 0, 512 },
 	{ "command, most data", &plain, PDU_CMD, 0, 72, 72, 72 + 8192, PDU_FES_NONE, 0, 8192 },
-	{ "command, too much data", &plain, PDU_CMD, 0, 72, 72, 72 + 8193, PDU_FES_INVALID_HEADER, 4, 0 },
-	{ "command, PLEN at the limit", &plain, PDU_CMD, 0, 72, 72, 0xffffffff, PDU_FES_INVALID_HEADER, 4, 0 },
-	{ "command, data inside the header", &plain, PDU_CMD, 0, 72, 64, 600, PDU_FES_INVALID_HEADER, 3, 0 },
+	{ "command, too much data", &plain, PDU_CMD, 0, 72, 72, 72 + 8193, PDU_FES_INVALID_HEADER,
+	  4, 0 },
+	{ "command, PLEN at the limit", &plain, PDU_CMD, 0, 72, 72, 0xffffffff,
+	  PDU_FES_INVALID_HEADER, 4, 0 },
+	{ "command, data inside the header", &plain, PDU_CMD, 0, 72, 64, 600,
+	  PDU_FES_INVALID_HEADER, 3, 0 },
 	{ "command, odd PDO", &plain, PDU_CMD, 0, 72, 73, 600, PDU_FES_INVALID_HEADER, 3, 0 },
-	{ "command, PDO behind the end", &plain, PDU_CMD, 0, 72, 252, 80, PDU_FES_INVALID_HEADER, 4, 0 },
+	{ "command, PDO behind the end", &plain, PDU_CMD, 0, 72, 252, 80, PDU_FES_INVALID_HEADER, 4,
+	  0 },
 	{ "command with digests", &digests, PDU_CMD, 1, 72, 0, 76, PDU_FES_NONE, 0, 0 },
-	{ "command with digests, flag missing", &digests, PDU_CMD, 0, 72, 0, 76, PDU_FES_INVALID_HEADER, 1, 0 },
-	{ "command with digests, data", &digests, PDU_CMD, 3, 72, 76, 76 + 512 + 4, PDU_FES_NONE, 0, 512 },
-	{ "command with digests, no DDGST", &digests, PDU_CMD, 1, 72, 76, 76 + 516, PDU_FES_INVALID_HEADER, 1, 0 },
-	{ "command with digests, digest only", &digests, PDU_CMD, 3, 72, 76, 80, PDU_FES_INVALID_HEADER, 4, 0 },
+	{ "command with digests, flag missing", &digests, PDU_CMD, 0, 72, 0, 76,
+	  PDU_FES_INVALID_HEADER, 1, 0 },
+	{ "command with digests, data", &digests, PDU_CMD, 3, 72, 76, 76 + 512 + 4, PDU_FES_NONE, 0,
+	  512 },
+	{ "command with digests, no DDGST", &digests, PDU_CMD, 1, 72, 76, 76 + 516,
+	  PDU_FES_INVALID_HEADER, 1, 0 },
+	{ "command with digests, digest only", &digests, PDU_CMD, 3, 72, 76, 80,
+	  PDU_FES_INVALID_HEADER, 4, 0 },
 	{ "data", &plain, PDU_H2C_DATA, PDU_FLAG_LAST, 24, 24, 24 + 4096, PDU_FES_NONE, 0, 4096 },
 	{ "data, most", &plain, PDU_H2C_DATA, 0, 24, 24, 24 + 65536, PDU_FES_NONE, 0, 65536 },
-	{ "data, above MAXH2CDATA", &plain, PDU_H2C_DATA, 0, 24, 24, 24 + 65537, PDU_FES_LIMIT, 0, 0 },
+	{ "data, above MAXH2CDATA", &plain, PDU_H2C_DATA, 0, 24, 24, 24 + 65537, PDU_FES_LIMIT, 0,
+	  0 },
 	{ "data, none", &plain, PDU_H2C_DATA, 0, 24, 24, 24, PDU_FES_INVALID_HEADER, 4, 0 },
 	{ "data, PDO 0", &plain, PDU_H2C_DATA, 0, 24, 0, 24 + 4096, PDU_FES_INVALID_HEADER, 3, 0 },
-	{ "data with digests", &digests, PDU_H2C_DATA, 3, 24, 28, 28 + 4096 + 4, PDU_FES_NONE, 0, 4096 },
-	{ "data, SUCCESS", &plain, PDU_H2C_DATA, PDU_FLAG_SUCCESS, 24, 24, 4120, PDU_FES_INVALID_HEADER, 1, 0 },
+	{ "data with digests", &digests, PDU_H2C_DATA, 3, 24, 28, 28 + 4096 + 4, PDU_FES_NONE, 0,
+	  4096 },
+	{ "data, SUCCESS", &plain, PDU_H2C_DATA, PDU_FLAG_SUCCESS, 24, 24, 4120,
+	  PDU_FES_INVALID_HEADER, 1, 0 },
 	{ "termination", &plain, PDU_H2C_TERM, 0, 24, 0, 24, PDU_FES_NONE, 0, 0 },
 	{ "termination with header", &plain, PDU_H2C_TERM, 0, 24, 0, 152, PDU_FES_NONE, 0, 128 },
-	{ "termination, too long", &plain, PDU_H2C_TERM, 0, 24, 0, 153, PDU_FES_INVALID_HEADER, 4, 0 },
-	{ "termination, too short", &plain, PDU_H2C_TERM, 0, 24, 0, 23, PDU_FES_INVALID_HEADER, 4, 0 },
-	{ "termination never has digests", &digests, PDU_H2C_TERM, 0, 24, 0, 24, PDU_FES_NONE, 0, 0 },
+	{ "termination, too long", &plain, PDU_H2C_TERM, 0, 24, 0, 153, PDU_FES_INVALID_HEADER, 4,
+	  0 },
+	{ "termination, too short", &plain, PDU_H2C_TERM, 0, 24, 0, 23, PDU_FES_INVALID_HEADER, 4,
+	  0 },
+	{ "termination never has digests", &digests, PDU_H2C_TERM, 0, 24, 0, 24, PDU_FES_NONE, 0,
+	  0 },
 };
 
 static void validates(void **state)
@@ -81,15 +104,16 @@ static void validates(void **state)
 		struct pdu_fault fault = { 0 };
 		bool ok = pdu_validate(&hdr, c->params, &layout, &fault);
 
-		if (ok != (c->fes == PDU_FES_NONE) || (!ok && (fault.fes != c->fes || fault.fei != c->fei)) ||
+		if (ok != (c->fes == PDU_FES_NONE) ||
+		    (!ok && (fault.fes != c->fes || fault.fei != c->fei)) ||
 		    (ok && layout.data_len != c->data_len))
-			fail_msg("%s: accepted %d, FES %d, FEI %u, data %u", c->name, ok, fault.fes, fault.fei,
-				 layout.data_len);
+			fail_msg("%s: accepted %d, FES %d, FEI %u, data %u", c->name, ok, fault.fes,
+				 fault.fei, layout.data_len);
 		if (!ok)
 			assert_non_null(fault.what);
 		else /* the parts make up the whole */
-			assert_int_equal(layout.hlen + layout.hdgst_len + layout.pad + layout.data_len +
-						 layout.ddgst_len,
+			assert_int_equal(layout.hlen + layout.hdgst_len + layout.pad +
+						 layout.data_len + layout.ddgst_len,
 					 c->plen);
 	}
 }
@@ -97,7 +121,8 @@ static void validates(void **state)
 /* No header whatever makes lengths that do not add up or exceed their bounds. */
 static void validates_every_first_word(void **state)
 {
-	static const uint32_t plens[] = { 0, 1, 23, 24, 28, 72, 76, 80, 128, 152, 8264, 65564, 0x7fffffff, 0xffffffff };
+	static const uint32_t plens[] = { 0,  1,   23,	24,   28,    72,	 76,
+					  80, 128, 152, 8264, 65564, 0x7fffffff, 0xffffffff };
 	const struct pdu_params *all[] = { &plain, &digests, &fresh };
 
 	(void)state;
@@ -105,16 +130,20 @@ static void validates_every_first_word(void **state)
 		for (unsigned type = 0; type < 12; type++)
 			for (unsigned rest = 0; rest < 1 << 13; rest++)
 				for (unsigned l = 0; l < sizeof(plens) / sizeof(plens[0]); l++) {
-					struct pdu_hdr hdr = { (uint8_t)type, (uint8_t)(rest & 15),
-							       (uint8_t)(rest >> 4 & 7 ? (rest >> 4 & 7) * 24 : 128),
-							       (uint8_t)((rest >> 7) * 4), le32(plens[l]) };
+					struct pdu_hdr hdr = {
+						(uint8_t)type, (uint8_t)(rest & 15),
+						(uint8_t)(rest >> 4 & 7 ? (rest >> 4 & 7) * 24 :
+									  128),
+						(uint8_t)((rest >> 7) * 4), le32(plens[l])
+					};
 					struct pdu_layout layout;
 					struct pdu_fault fault;
 
 					if (!pdu_validate(&hdr, all[p], &layout, &fault))
 						continue;
-					assert_int_equal(layout.hlen + layout.hdgst_len + layout.pad +
-								 layout.data_len + layout.ddgst_len,
+					assert_int_equal(layout.hlen + layout.hdgst_len +
+								 layout.pad + layout.data_len +
+								 layout.ddgst_len,
 							 plens[l]);
 					assert_true(layout.data_len <= 65536);
 					assert_true(layout.hlen <= PDU_HLEN_MAX);
@@ -149,7 +178,8 @@ static void encodes_data(void **state)
 	struct pdu_data pdu;
 
 	(void)state;
-	assert_int_equal(pdu_encode_c2h_data(&pdu, 0x1234, 0, 4096, PDU_FLAG_LAST, false, false, 4), 0);
+	assert_int_equal(pdu_encode_c2h_data(&pdu, 0x1234, 0, 4096, PDU_FLAG_LAST, false, false, 4),
+			 0);
 	assert_int_equal(pdu.hdr.type, PDU_C2H_DATA);
 	assert_int_equal(pdu.hdr.flags, PDU_FLAG_LAST);
 	assert_int_equal(pdu.hdr.hlen, 24);
@@ -157,7 +187,8 @@ static void encodes_data(void **state)
 	assert_int_equal(le32_get(pdu.hdr.plen), 24 + 4096);
 	assert_int_equal(le16_get(pdu.cccid), 0x1234);
 	/* Digests and a host that wants its data on multiples of 128. */
-	assert_int_equal(pdu_encode_c2h_data(&pdu, 1, 0, 512, PDU_FLAG_LAST, true, true, 128), 128 - 28);
+	assert_int_equal(pdu_encode_c2h_data(&pdu, 1, 0, 512, PDU_FLAG_LAST, true, true, 128),
+			 128 - 28);
 	assert_int_equal(pdu.hdr.flags, PDU_FLAG_LAST | PDU_FLAG_HDGST | PDU_FLAG_DDGST);
 	assert_int_equal(pdu.hdr.pdo, 128);
 	assert_int_equal(le32_get(pdu.hdr.plen), 128 + 512 + 4);

@@ -39,7 +39,8 @@ static enum rx_verdict on_header(struct rx *rx)
 	if (rx->hdr[0] == PDU_ICREQ) {
 		const struct pdu_icreq *icreq = (const struct pdu_icreq *)rx->hdr;
 
-		rx->params = (struct pdu_params){ true, icreq->dgst & 1, icreq->dgst & 2, 8192, 65536 };
+		rx->params =
+			(struct pdu_params){ true, icreq->dgst & 1, icreq->dgst & 2, 8192, 65536 };
 	} else if (!w->drop) {
 		rx->dest = &w->dest;
 		rx->dest_offset = 0;
@@ -68,7 +69,9 @@ static void witness_init(struct witness *w)
 {
 	memset(w, 0, sizeof(*w));
 	rx_init(&w->rx, &ops);
-	w->area = (struct area){ .faces = AREA_FACE_CPU, .base = w->memory, .size = sizeof(w->memory) };
+	w->area = (struct area){ .faces = AREA_FACE_CPU,
+				 .base = w->memory,
+				 .size = sizeof(w->memory) };
 	w->span = (struct span){ &w->area, 0, sizeof(w->memory) };
 	spanv_init(&w->dest, &w->span, 1);
 	w->dest.n = 1;
@@ -81,8 +84,8 @@ static size_t make_stream(uint8_t *buf, uint8_t dgst)
 	unsigned hd = dgst & 1 ? 4 : 0, dd = dgst & 2 ? 4 : 0;
 	struct pdu_icreq icreq = { .hdr = { PDU_ICREQ, 0, 128, 0, le32(128) }, .dgst = dgst };
 	struct pdu_cmd cmd = { .hdr = { PDU_CMD, hd ? 1 : 0, 72, 0, le32(72 + hd) } };
-	struct pdu_data data = { .hdr = { PDU_H2C_DATA, (uint8_t)((hd ? 1 : 0) | (dd ? 2 : 0) | 4), 24,
-					  (uint8_t)(24 + hd), le32(24 + hd + DATA + dd) } };
+	struct pdu_data data = { .hdr = { PDU_H2C_DATA, (uint8_t)((hd ? 1 : 0) | (dd ? 2 : 0) | 4),
+					  24, (uint8_t)(24 + hd), le32(24 + hd + DATA + dd) } };
 	uint8_t payload[DATA], *p = buf;
 	le32_t digest;
 
@@ -273,7 +276,8 @@ static void flipped_payload_bits(void **state)
 		buf[at] ^= (uint8_t)(1 << bit % 8);
 		feed(&w, buf, len);
 		buf[at] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(w.faults, 0); /* not fatal: the command fails, the connection goes on */
+		assert_int_equal(w.faults,
+				 0); /* not fatal: the command fails, the connection goes on */
 		assert_int_equal(w.payloads, 2);
 		assert_false(w.digest_ok[1]);
 	}
