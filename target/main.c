@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -302,6 +303,17 @@ static void stop(const struct config *config)
 
 /* ----------------------------------------------------------------------------------------- serving */
 
+/* A descriptor for each connection and each namespace: shells allow 1024 where a process may have more. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int signals_open(void)
 {
 	sigset_t set;
@@ -410,6 +422,7 @@ static int daemon_main(const struct config *config)
 
 	daemon_info.start_ns = clock_now_ns();
 	daemon_info.config = config;
+	raise_descriptor_limit();
 	rc = privilege_find(&config->daemon, &ids);
 	if (rc)
 		goto out_signals;
