@@ -82,7 +82,7 @@ struct config_subsystem {
 	char nqn[CONFIG_NQN_MAX];
 	struct config_where where;
 	char serial[21];
-	char model[41];
+	char model[41]; /* empty: subsys_model() decides */
 	struct config_hosts hosts;
 	unsigned max_io_queues;   /* 1..MAX_IO_QUEUES */
 	unsigned max_queue_depth; /* MIN_ADMIN_DEPTH..MAX_QUEUE_DEPTH */

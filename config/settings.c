@@ -185,7 +185,7 @@ const struct setting settings[] = {
 		.help = "Serial number that hosts see.",
 	}, {
 		ROW(SUBSYSTEM, subsystem, model), .key = "model", .type = &value_text,
-		.def = "Sluice NVMe-oF target",
+		.absent = "the drive's, where one NVMe drive is all of the subsystem; else Sluice's",
 		.help = "Model number that hosts see.",
 	}, {
 		ROW(SUBSYSTEM, subsystem, max_io_queues), .key = "max_io_queues",

@@ -132,7 +132,7 @@ static void subsys_report(struct subsys *subsys, struct json_object *row)
 	put_string(row, "nqn", subsys->nqn);
 	put_bool(row, "discovery", subsys->discovery);
 	put_string(row, "serial", config ? config->serial : NULL);
-	put_string(row, "model", config ? config->model : NULL);
+	put_string(row, "model", subsys_model(subsys));
 	hosts_report(config ? &config->hosts : &any_host, row);
 	nsids = put_array(row, "namespaces");
 	for (uint32_t nsid = 1; nsid <= subsys->max_nsid; nsid++)

@@ -43,8 +43,8 @@ void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr
 	const struct config_subsystem *config = ctrl->subsys->config;
 
 	pad(sn, 20, config ? config->serial : "discovery");
-	pad(mn, 40, config ? config->model : "Sluice discovery");
-	pad(fr, 8, SLUICE_VERSION);
+	pad(mn, 40, subsys_model(ctrl->subsys));
+	pad(fr, 8, subsys_firmware(ctrl->subsys));
 }
 
 /* ---------------------------------------------------------------------------------- controller */

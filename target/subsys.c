@@ -201,6 +201,29 @@ void subsys_close_all(void)
 
 /* ----------------------------------------------------------------------------------------- finding */
 
+const struct backend_identity *subsys_drive(const struct subsys *subsys)
+{
+	const struct ns *ns = subsys->n_ns == 1 ? subsys->ns[subsys->max_nsid] : NULL;
+
+	return ns && ns->backend->identity.valid ? &ns->backend->identity : NULL;
+}
+
+const char *subsys_model(const struct subsys *subsys)
+{
+	const struct backend_identity *drive = subsys_drive(subsys);
+
+	if (subsys->config && subsys->config->model[0])
+		return subsys->config->model;
+	return drive ? drive->model : subsys->discovery ? "Sluice discovery" : "Sluice NVMe-oF target";
+}
+
+const char *subsys_firmware(const struct subsys *subsys)
+{
+	const struct backend_identity *drive = subsys_drive(subsys);
+
+	return drive ? drive->firmware : SLUICE_VERSION;
+}
+
 struct subsys *subsys_find(const char *nqn)
 {
 	const char *discovery = the_config->discovery.nqn;

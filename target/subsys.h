@@ -47,6 +47,13 @@ int subsys_attach_all(struct worker *worker);
 void subsys_detach_all(struct worker *worker);
 void subsys_close_all(void);
 
+/* The NVMe drive that is all there is behind the subsystem, or NULL. */
+const struct backend_identity *subsys_drive(const struct subsys *subsys);
+
+/* What hosts see as its model and as its firmware revision: configured, or the one drive's, or ours. */
+const char *subsys_model(const struct subsys *subsys);
+const char *subsys_firmware(const struct subsys *subsys);
+
 /* The subsystem called @nqn (also by its discovery NQNs), or NULL. */
 struct subsys *subsys_find(const char *nqn);
 

@@ -47,7 +47,7 @@ static void test_defaults(void **state)
 
 	assert_int_equal(c.n_subsystems, 1);
 	assert_string_equal(c.subsystems[0].nqn, NQN);
-	assert_string_equal(c.subsystems[0].model, "Sluice NVMe-oF target");
+	assert_string_equal(c.subsystems[0].model, "");
 	assert_false(c.subsystems[0].hosts.any);
 	assert_int_equal(c.subsystems[0].hosts.n, 0);
 	assert_int_equal(c.subsystems[0].max_io_queues, 128);

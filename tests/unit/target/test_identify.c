@@ -159,6 +159,26 @@ static void test_command_sets(void **state)
 	assert_int_equal(admin_run(&conn, iocs), DNR(NVME_SC_INVALID_FIELD));
 }
 
+/* Where one NVMe drive is all of a subsystem, hosts see its names, unless the file has others. */
+static void test_drive(void **state)
+{
+	const struct nvme_id_ctrl *id = (const void *)data;
+	struct subsys *subsys = &subsystems[1];
+	struct backend_identity *drive = &subsys->ns[subsys->max_nsid]->backend->identity;
+	uint32_t n_ns = subsys->n_ns;
+
+	(void)state;
+	*drive = (struct backend_identity){ .valid = true, .model = "Big Drive", .firmware = "FW7" };
+	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, data), 0);
+	assert_memory_equal(id->mn, "Sluice NVMe-oF target ", 22);
+	subsys->n_ns = 1;
+	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, data), 0);
+	assert_memory_equal(id->mn, "Big Drive                               ", 40);
+	assert_memory_equal(id->fr, "FW7     ", 8);
+	subsys->n_ns = n_ns;
+	drive->valid = false;
+}
+
 /* Namespaces 1, 3 and 1024 are visible; each is an endurance group of its own. */
 static void test_endurance_groups(void **state)
 {
@@ -319,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_controller, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discovery_controller, setup_discovery,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),

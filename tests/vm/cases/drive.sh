@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# The drive's own health reaches the host, although the daemon has given up its capabilities.
+# The drive's own identity and health reach the host, although the daemon has given up its capabilities.
 
 attach_default
 dev=/dev/$ctrl
@@ -13,6 +13,13 @@ for field in temperature avail_spare spare_thresh percent_used power_cycles; do
 	assert_eq "$field" "$(json_get "$own" ".$field")" "$(json_get "$seen" ".$field")"
 done
 [ "$(json_get "$seen" .temperature)" -gt 0 ] || fail "the drive has no temperature, so this proves nothing"
+
+note "a subsystem that is one drive is known by the drive's model and firmware"
+own=$(nvme id-ctrl "$drive0" -o json)
+seen=$(nvme id-ctrl "$dev" -o json)
+for field in mn fr; do
+	assert_eq "$field" "$(json_get "$own" ".$field")" "$(json_get "$seen" ".$field")"
+done
 
 note "the daemon itself has no capability"
 pid=$(pgrep -o -x sluiced) || fail "no process called sluiced"
