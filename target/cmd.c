@@ -11,19 +11,6 @@
 #include "target/queue.h"
 #include "target/worker.h"
 
-static const char *const state_names[CMD_STATES] = {
-	[CMD_FREE] = "free",
-	[CMD_PARSED] = "parsed",
-	[CMD_FETCHING] = "fetching",
-	[CMD_EXECUTING] = "executing",
-	[CMD_RESPONDING] = "responding",
-};
-
-const char *cmd_state_name(enum cmd_state state)
-{
-	return state_names[state];
-}
-
 void cmd_set_state(struct cmd *cmd, enum cmd_state state)
 {
 	/* Every state may lead to FREE: the queue may die at any time. */

@@ -36,7 +36,6 @@ enum cmd_memory {
 	CMD_MEMORY_NONE,
 	CMD_MEMORY_POOL,   /* span0, from the worker's pool */
 	CMD_MEMORY_MAPPED, /* span0 is the backend's own memory */
-	CMD_MEMORY_ADOPTED, /* the transport's spans; it releases them by its `release` */
 };
 
 /* The place of a fault for the error log: a byte offset in the command, or none. */
@@ -117,8 +116,6 @@ void cmd_cancel(struct cmd *cmd);
 
 /* The one setter. Asserts that the transition is legal. */
 void cmd_set_state(struct cmd *cmd, enum cmd_state state);
-
-const char *cmd_state_name(enum cmd_state state);
 
 /* ------------------------------------------------------------------------------- for the core's use */
 

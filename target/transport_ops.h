@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * PORT: what the core asks of a transport. A transport calls queue_init, queue_cmd_get, cmd_begin,
- * cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept, nothing more. All calls about a queue are made
- * on its worker's thread.
+ * PORT: what the core asks of a transport. Of the core it calls queue_init and queue_fini,
+ * queue_cmd_get and queue_cmd_find, queue_is_drained, cmd_begin, cmd_fetched, cmd_release, cmd_cancel,
+ * queue_gone, worker_accept and worker_connection_put. All calls about a queue are made on its
+ * worker's thread.
  */
 #ifndef SLUICE_TARGET_TRANSPORT_OPS_H
 #define SLUICE_TARGET_TRANSPORT_OPS_H

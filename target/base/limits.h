@@ -31,7 +31,6 @@ enum limits {
 	MAX_BLOCK_SHIFT = 16,
 	MAX_TRANSFER_SHIFT = 20,      /* 1 MiB a command: MDTS 8 */
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
-	MAX_DSM_RANGES = 256,
 	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
 	CAPSULE_RESERVE_SHIFT = 3,    /* 1/8 of a worker's buffers is for data that comes in capsules */
 	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
@@ -49,7 +48,6 @@ enum limits {
 	CONNECT_LEAVING_MS = 5000,  /* of these, for the end of the host's controller of before */
 	CONNECT_AGAIN_MS = 5,       /* between looks at that */
 	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
-	DRAIN_TIMEOUT_MS = 10000,  /* on SIGTERM, for commands in flight */
 	LISTEN_RETRY_MS = 1000,    /* an address that is not there yet */
 
 	/* Control socket. */

@@ -98,7 +98,7 @@ static enum rx_verdict capsule_verdict(struct conn *conn)
 		/* Still fetching: the data is wanted. Anything else was answered already, so drop it. */
 		if (conn->rx.layout.data_len && tcmd->cmd.state == CMD_FETCHING &&
 		    tcmd->cmd.in_capsule) {
-			conn->r2t_data = tcmd;
+			conn->payload = tcmd;
 			conn->rx.dest = &tcmd->cmd.data;
 			conn->rx.dest_offset = 0;
 		}
@@ -161,7 +161,7 @@ static enum rx_verdict h2c_data(struct conn *conn)
 	if (last != (offset + len == tcmd->granted))
 		return fault(conn, PDU_FES_INVALID_HEADER, offsetof(struct pdu_hdr, flags),
 			     "LAST_PDU does not fit what was granted");
-	conn->r2t_data = tcmd;
+	conn->payload = tcmd;
 	conn->rx.dest = &cmd->data;
 	conn->rx.dest_offset = offset;
 	return RX_GO;
@@ -198,9 +198,9 @@ static enum rx_verdict on_header(struct rx *rx)
 static void on_payload(struct rx *rx, bool digest_ok)
 {
 	struct conn *conn = conn_of_rx(rx);
-	struct tcp_cmd *tcmd = conn->r2t_data;
+	struct tcp_cmd *tcmd = conn->payload;
 
-	conn->r2t_data = NULL;
+	conn->payload = NULL;
 	if (!tcmd)
 		return; /* dropped */
 	counter_add(&conn->queue.stats.staged_bytes, rx->copied_bytes);

@@ -51,7 +51,7 @@ struct tx_batch {
 enum conn_state {
 	CONN_OPEN,
 	CONN_DRAINING, /* no new commands; closes when the old ones are answered */
-	CONN_TERMINATING, /* a termination request is to be sent, or the peer sent one */
+	CONN_TERMINATING, /* a termination request goes out; the peer has its time to close */
 	CONN_LINGERING,   /* all is sent; waits for the peer to close */
 	CONN_DEAD,        /* the socket is shut down; waits for its requests in the ring */
 };
@@ -77,8 +77,7 @@ struct conn {
 	uint32_t rx_place;   /* bytes of the armed receive that go to their destination */
 	struct rx_held held; /* received, not parsed yet, because parsing is paused */
 	struct tcp_cmd *capsule; /* its in-capsule data comes next */
-	struct tcp_cmd *r2t_data; /* owner of the H2CData payload that comes next */
-	bool r2t_data_last;
+	struct tcp_cmd *payload; /* owner of the payload that is being received; NULL: dropped */
 
 	/* Granting. */
 	struct list r2t_wait; /* tcp_cmd.r2t_link: wait for window */
