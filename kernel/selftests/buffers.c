@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/udmabuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "buffers.h"
+#include "disk.h"
+#include "selftest.h"
+
+#define PAGE_LEN 4096U
+#define HUGE_LEN (2U << 20)
+#define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+static const char *const kind_names[BUFFER_KINDS] = {
+	[BUFFER_PAGES] = "udmabuf, 4 KiB pages",
+	[BUFFER_SCATTERED] = "udmabuf, scattered 4 KiB pages",
+	[BUFFER_HUGE] = "udmabuf, 2 MiB pages",
+	[BUFFER_HEAP] = "system heap",
+};
+
+const char *buffer_kind_name(enum buffer_kind kind)
+{
+	return kind_names[kind];
+}
+
+void huge_pages_provide(size_t len)
+{
+	size_t wanted = (len + HUGE_LEN - 1) / HUGE_LEN;
+	char text[32];
+	long there = 0, unused = 0;
+
+	if (number_read(HUGE_PAGES "nr_hugepages", &there) ||
+	    number_read(HUGE_PAGES "free_hugepages", &unused) || (size_t)unused >= wanted)
+		return;
+	snprintf(text, sizeof(text), "%zu", (size_t)(there - unused) + wanted);
+	text_write(HUGE_PAGES "nr_hugepages", text);
+}
+
+/* A memfd that may become a udmabuf: it must not shrink any more. A negative errno. */
+static int memfd_open(size_t len, unsigned int flags)
+{
+	int fd = memfd_create("selftest", MFD_ALLOW_SEALING | MFD_CLOEXEC | flags), rc;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)len) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int memory_map(int fd, size_t len, int prot, uint8_t **mem)
+{
+	void *map = mmap(NULL, len, prot, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	*mem = map;
+	return 0;
+}
+
+/*
+ * Touches the pages in random order, those of a second file in between, so that pages that follow
+ * each other in the file do not in memory.
+ */
+static int pages_scatter(int memfd, size_t len)
+{
+	size_t nr = len / PAGE_LEN, i;
+	int decoy = memfd_open(len, 0), rc = decoy;
+	uint8_t *mem, *other;
+	uint32_t *order;
+
+	if (decoy < 0)
+		return rc;
+	mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	other = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, decoy, 0);
+	order = malloc(nr * sizeof(*order));
+	if (mem == MAP_FAILED || other == MAP_FAILED || !order)
+		fatal("no memory to scatter %zu pages", nr);
+	for (i = 0; i < nr; i++)
+		order[i] = (uint32_t)i;
+	for (i = nr - 1; i > 0; i--) {
+		size_t j = random_below((uint32_t)i + 1);
+		uint32_t swap = order[i];
+
+		order[i] = order[j];
+		order[j] = swap;
+	}
+	for (i = 0; i < nr; i++) {
+		mem[(size_t)order[i] * PAGE_LEN] = 1;
+		other[i * PAGE_LEN] = 1;
+	}
+	free(order);
+	munmap(mem, len);
+	munmap(other, len);
+	close(decoy);
+	return 0;
+}
+
+/* The dma-buf over a memfd's whole content. A negative errno. */
+static int udmabuf_create(int memfd, size_t len)
+{
+	struct udmabuf_create create = { .memfd = (uint32_t)memfd, .flags = UDMABUF_FLAGS_CLOEXEC,
+					 .size = len };
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd;
+
+	if (dev < 0)
+		return -errno;
+	fd = ioctl(dev, UDMABUF_CREATE, &create);
+	if (fd < 0)
+		fd = -errno;
+	close(dev);
+	return fd;
+}
+
+static int heap_alloc(size_t len, int access)
+{
+	struct dma_heap_allocation_data alloc = { .len = len,
+						  .fd_flags = (uint32_t)(access | O_CLOEXEC) };
+	int dev = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC), rc = 0;
+
+	if (dev < 0)
+		return -errno;
+	if (ioctl(dev, DMA_HEAP_IOCTL_ALLOC, &alloc) < 0)
+		rc = -errno;
+	close(dev);
+	return rc ? rc : (int)alloc.fd;
+}
+
+static int udmabuf_open(struct buffer *buffer, enum buffer_kind kind)
+{
+	int memfd = memfd_open(buffer->len, kind == BUFFER_HUGE ? MFD_HUGETLB : 0), rc = 0;
+
+	if (memfd < 0)
+		return memfd;
+	if (kind == BUFFER_SCATTERED)
+		rc = pages_scatter(memfd, buffer->len);
+	if (!rc)
+		rc = memory_map(memfd, buffer->len, PROT_READ | PROT_WRITE, &buffer->mem);
+	if (!rc) {
+		buffer->fd = udmabuf_create(memfd, buffer->len);
+		if (buffer->fd < 0) {
+			rc = buffer->fd;
+			munmap(buffer->mem, buffer->len);
+		}
+	}
+	close(memfd);
+	return rc;
+}
+
+static int heap_open(struct buffer *buffer, int access)
+{
+	int rc;
+
+	buffer->fd = heap_alloc(buffer->len, access);
+	if (buffer->fd < 0)
+		return buffer->fd;
+	if (access == O_WRONLY)
+		return 0;
+	rc = memory_map(buffer->fd, buffer->len,
+			access == O_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE, &buffer->mem);
+	if (rc)
+		close(buffer->fd);
+	return rc;
+}
+
+int buffer_open(struct buffer *buffer, enum buffer_kind kind, size_t len)
+{
+	*buffer = (struct buffer){ .name = kind_names[kind], .fd = -1, .len = len };
+	if (kind == BUFFER_HEAP)
+		return heap_open(buffer, O_RDWR);
+	if (kind == BUFFER_HUGE)
+		huge_pages_provide(len);
+	return udmabuf_open(buffer, kind);
+}
+
+int buffer_open_heap(struct buffer *buffer, size_t len, int access)
+{
+	*buffer = (struct buffer){ .fd = -1, .len = len };
+	buffer->name = access == O_RDONLY ? "system heap, read only" : "system heap, write only";
+	return heap_open(buffer, access);
+}
+
+void buffer_close_fd(struct buffer *buffer)
+{
+	if (buffer->fd >= 0)
+		close(buffer->fd);
+	buffer->fd = -1;
+}
+
+void buffer_close(struct buffer *buffer)
+{
+	buffer_close_fd(buffer);
+	if (buffer->mem)
+		munmap(buffer->mem, buffer->len);
+	buffer->mem = NULL;
+}
+
+/* A descriptor may have been closed on purpose while its memory is in use: nothing to frame with. */
+static void cpu_sync(const struct buffer *buffer, uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_RW };
+
+	if (buffer->fd >= 0 && ioctl(buffer->fd, DMA_BUF_IOCTL_SYNC, &sync))
+		fatal("DMA_BUF_IOCTL_SYNC on %s: %s", buffer->name, result_text(-errno));
+}
+
+void buffer_cpu_begin(const struct buffer *buffer)
+{
+	cpu_sync(buffer, DMA_BUF_SYNC_START);
+}
+
+void buffer_cpu_end(const struct buffer *buffer)
+{
+	cpu_sync(buffer, DMA_BUF_SYNC_END);
+}
