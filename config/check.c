@@ -168,6 +168,23 @@ static void unique_check(const struct build *build, const struct unique *unique)
 	}
 }
 
+static void memory_check(const struct build *build)
+{
+	const struct config_memory *memory = &build->config->memory;
+	struct config_where where = key_where(build, SECTION_MEMORY, 0, "heap");
+
+	if (strchr(memory->heap, '/'))
+		faults_add(build->faults, &where,
+			   "'heap' of [memory] is the name of a file in /dev/dma_heap; remove what is "
+			   "up to and with the last '/'");
+	where = key_where(build, SECTION_MEMORY, 0, "provider");
+	if (strcmp(memory->provider, "import") == 0 && !memory->import_socket[0] &&
+	    !key_given(build, SECTION_MEMORY, 0, "import_socket"))
+		faults_add(build->faults, &where,
+			   "'provider' of [memory] is import, which has nowhere to ask; add "
+			   "'import_socket = /run/...'");
+}
+
 static void listeners_check(const struct build *build)
 {
 	const struct config *config = build->config;
@@ -302,6 +319,7 @@ static void namespace_check(const struct build *build, unsigned index)
 
 void config_check(const struct build *build)
 {
+	memory_check(build);
 	listeners_check(build);
 	discovery_check(build);
 	for (unsigned i = 0; i < build->config->n_subsystems; i++)

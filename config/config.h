@@ -55,6 +55,8 @@ struct config_daemon {
 
 struct config_memory {
 	char provider[CONFIG_NAME_MAX]; /* "auto" or an area provider's name */
+	char heap[CONFIG_NAME_MAX];     /* provider heap: its name below /dev/dma_heap */
+	char import_socket[108];        /* provider import: of the process that exports; empty: none */
 	uint64_t per_worker;            /* bytes of data buffers; at least 4 MiB */
 };
 

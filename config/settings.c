@@ -107,8 +107,19 @@ const struct setting settings[] = {
 	{
 		ROW(MEMORY, memory, provider), .key = "provider", .type = &value_word,
 		.def = "auto",
-		.help = "Where the memory comes from. auto: the best that this system offers; "
-			"'sluicectl datapath' says which.",
+		.help = "Where the memory comes from. memfd: pages that NVMe drives and RDMA devices "
+			"can share, where the kernel has udmabuf. anon: ordinary memory. heap: a DMA "
+			"heap. import: a dma-buf of another process. auto: memfd, else anon; "
+			"'sluicectl datapath' says what it can do.",
+	}, {
+		ROW(MEMORY, memory, heap), .key = "heap", .type = &value_text,
+		.def = "system",
+		.help = "provider heap: the heap's name in /dev/dma_heap.",
+	}, {
+		ROW(MEMORY, memory, import_socket), .key = "import_socket", .type = &value_path,
+		.absent = "nothing is imported",
+		.help = "provider import: Unix socket of the process that gives a dma-buf to each "
+			"worker.",
 	}, {
 		ROW(MEMORY, memory, per_worker), .key = "per_worker", .type = &value_size,
 		.min = 4ull << 20, .max = 1ull << 40, .multiple = HOST_PAGE_SIZE, .def = "256M",

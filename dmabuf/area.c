@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 enum {
 	AREA_GRAIN = 4096,
@@ -38,7 +39,7 @@ static int area_try(struct area *area, const struct area_ops *ops, const struct 
 	area->memfd = -1;
 	area->dmabuf_fd = -1;
 	area->fixed_index = AREA_NOT_FIXED;
-	area->fixed_loop = NULL;
+	area->loop = NULL;
 	return ops->create(area, spec);
 }
 
@@ -54,6 +55,24 @@ static void area_unknown_provider(struct area *area, const char *provider)
 	area_why_not(area, "there is no memory provider \"%.32s\": use one of %s", provider, known);
 }
 
+/* Gives @area back when a face is missing that its user cannot do without. */
+static int area_faces_check(struct area *area, const struct area_spec *spec)
+{
+	unsigned missing = spec->needs & ~area->faces;
+
+	if (!missing)
+		return 0;
+	if (missing & AREA_FACE_CPU)
+		area_why_not(area, "%s needs memory that the CPU can reach, as received data is put "
+			     "there by the kernel: set [memory] provider = memfd, or use memory that "
+			     "can be mapped", area->name);
+	else
+		area_why_not(area, "%s needs more than memory from %s can do: set [memory] "
+			     "provider = memfd", area->name, area->ops->name);
+	area->ops->destroy(area);
+	return -EOPNOTSUPP;
+}
+
 int area_create(struct area *area, const char *provider, const struct area_spec *spec)
 {
 	bool any = !strcmp(provider, "auto");
@@ -66,9 +85,11 @@ int area_create(struct area *area, const char *provider, const struct area_spec 
 		return -EINVAL;
 	}
 	for (const struct area_ops *const *ops = area_providers; *ops; ops++) {
-		if (!any && strcmp(provider, (*ops)->name))
+		if (any ? (*ops)->by_name_only : strcmp(provider, (*ops)->name) != 0)
 			continue;
 		rc = area_try(area, *ops, spec);
+		if (!rc)
+			rc = area_faces_check(area, spec);
 		/* Where memory is short, another way to ask for it does not make more. */
 		if (!rc || rc == -ENOMEM || !any)
 			break;
@@ -105,12 +126,14 @@ static void fixed_refused(struct area *area, int error)
 			     bytes_text(area->size).s, strerror(-error));
 }
 
-int area_register_fixed(struct area *area, struct loop *loop, unsigned index)
+int area_register_fixed(struct area *area, struct loop *loop, unsigned slot)
 {
 	struct iovec iov = { .iov_base = area->base, .iov_len = area->size };
 	int rc;
 
-	assert(area->fixed_index == AREA_NOT_FIXED);
+	assert(area->fixed_index == AREA_NOT_FIXED && slot < LOOP_AREAS);
+	area->loop = loop;
+	area->slot = slot;
 	if (!(area->faces & AREA_FACE_FIXED)) {
 		area_why_not(area, "fixed buffer: this memory cannot be pinned");
 		return -EOPNOTSUPP;
@@ -120,22 +143,22 @@ int area_register_fixed(struct area *area, struct loop *loop, unsigned index)
 			     "[memory] per_worker", bytes_text(area->size).s);
 		return -EFBIG;
 	}
-	rc = loop_buffer_set(loop, index, &iov);
+	rc = loop_buffer_set(loop, slot, &iov);
 	if (rc) {
 		fixed_refused(area, rc);
 		return rc;
 	}
-	area->fixed_index = (int)index;
-	area->fixed_loop = loop;
+	area->fixed_index = (int)slot;
 	return 0;
 }
 
 void area_unregister_fixed(struct area *area, struct loop *loop)
 {
-	if (area->fixed_index == AREA_NOT_FIXED)
+	if (!area->loop)
 		return;
-	assert(area->fixed_loop == loop);
-	loop_buffer_set(loop, (unsigned)area->fixed_index, NULL);
+	assert(area->loop == loop);
+	if (area->fixed_index != AREA_NOT_FIXED)
+		loop_buffer_set(loop, (unsigned)area->fixed_index, NULL);
 	area->fixed_index = AREA_NOT_FIXED;
-	area->fixed_loop = NULL;
+	area->loop = NULL;
 }

@@ -26,6 +26,9 @@ struct area_spec {
 	const char *name;    /* for messages */
 	size_t size;         /* bytes, a multiple of 4096 */
 	const char *setting; /* what to lower when memory is short, for messages; NULL: the workers' */
+	const char *heap;    /* provider heap: its name below /dev/dma_heap; NULL: the system's */
+	const char *import_socket; /* provider import: where the exporting process listens */
+	unsigned needs;      /* enum area_face: without these, area_create() refuses */
 };
 
 struct area {
@@ -36,14 +39,16 @@ struct area {
 	void *base;        /* AREA_FACE_CPU, else NULL */
 	int memfd;         /* -1: none */
 	int dmabuf_fd;     /* AREA_FACE_DMABUF, else -1 */
-	int fixed_index;   /* in fixed_loop's table of fixed buffers; AREA_NOT_FIXED */
-	struct loop *fixed_loop; /* the loop of the worker that owns the area, once registered */
-	char why_not[256]; /* why a face that was wanted is missing; empty when none is */
+	struct loop *loop; /* of the worker that owns the area, once it joined that; else NULL */
+	unsigned slot;     /* its place among the loop's areas, 0 .. LOOP_AREAS - 1 */
+	int fixed_index;   /* in the loop's table of fixed buffers; AREA_NOT_FIXED */
+	char why_not[512]; /* why a face that was wanted is missing; empty when none is */
 };
 
 /* PORT. A provider of areas. */
 struct area_ops {
 	const char *name; /* as in [memory] provider */
+	bool by_name_only; /* "auto" never takes it: somebody has to want its kind of memory */
 	/*
 	 * Fills in @area (zeroed, but name, size, ops and what means "none" are set) with its memory
 	 * and faces. May block. Memory is zeroed and present: a shortage shows here, not at a later
@@ -59,8 +64,9 @@ extern const struct area_ops *const area_providers[];
 
 /*
  * Creates an area by the provider called @provider, or by the first that can for "auto".
- * 0 or negative errno (ENOMEM: not enough memory; EINVAL: no such provider, or a bad size);
- * area->why_not then has the reason for people: what, how much, which setting to change.
+ * 0 or negative errno (ENOMEM: not enough memory; EINVAL: no such provider, or a bad size;
+ * EOPNOTSUPP: it lacks a face that @spec needs); area->why_not then has the reason for people: what,
+ * how much, which setting to change.
  */
 int area_create(struct area *area, const char *provider, const struct area_spec *spec);
 
@@ -71,13 +77,14 @@ void area_destroy(struct area *area);
 void area_why_not(struct area *area, const char *fmt, ...) __printf(2, 3);
 
 /*
- * Puts the area into @loop's fixed-buffer table at @index and sets fixed_index. Negative errno (and
- * `why_not`) when the kernel refuses, typically ENOMEM for RLIMIT_MEMLOCK; the area is still usable.
- * Before loop_run() from any thread, afterwards on the loop's own.
+ * Makes the area one of @loop's, at @slot (0 .. LOOP_AREAS - 1), and puts it into the table of fixed
+ * buffers there. Negative errno (and `why_not`) when it cannot be a fixed buffer, typically ENOMEM
+ * for RLIMIT_MEMLOCK; it is the loop's and usable nevertheless. Before loop_run() from any thread,
+ * afterwards on the loop's own.
  */
-int area_register_fixed(struct area *area, struct loop *loop, unsigned index);
+int area_register_fixed(struct area *area, struct loop *loop, unsigned slot);
 
-/* Undoes area_register_fixed(), on the loop's thread; harmless when it is not registered. */
+/* Undoes area_register_fixed(), on the loop's thread; harmless when the area is no loop's. */
 void area_unregister_fixed(struct area *area, struct loop *loop);
 
 #endif

@@ -176,6 +176,8 @@ static int workers_init(const struct config *config)
 			.cpu = worker_cpu(i, &cpus),
 			.spin_us = config->daemon.spin_us,
 			.memory_provider = config->memory.provider,
+			.memory_heap = config->memory.heap,
+			.memory_import_socket = config->memory.import_socket,
 			.memory_bytes = config->memory.per_worker,
 			.backends = config->n_namespaces,
 		};

@@ -35,15 +35,22 @@ static void worker_after_batch(struct loop *loop)
 
 static int worker_init_memory(struct worker *worker, const struct worker_options *options)
 {
-	struct area_spec spec = { .name = "data", .size = options->memory_bytes };
-	int rc = area_create(&worker->area, options->memory_provider, &spec);
+	char name[sizeof(worker->area.name)];
+	struct area_spec spec = {
+		.name = name,
+		.size = options->memory_bytes,
+		.heap = options->memory_heap,
+		.import_socket = options->memory_import_socket,
+		.needs = AREA_FACE_CPU,
+	};
+	int rc;
 
+	snprintf(name, sizeof(name), "worker %u", worker->index);
+	rc = area_create(&worker->area, options->memory_provider, &spec);
 	if (rc) {
-		log_error(
-			"worker %u: cannot get %llu MiB of data buffers: %s; lower [memory] per_worker or "
-			"[daemon] workers",
-			worker->index, (unsigned long long)(options->memory_bytes >> 20),
-			worker->area.why_not[0] ? worker->area.why_not : strerror(-rc));
+		log_error("worker %u: cannot get %llu MiB of data buffers: %s", worker->index,
+			  (unsigned long long)(options->memory_bytes >> 20),
+			  worker->area.why_not);
 		return rc;
 	}
 	rc = pool_init(&worker->pool, &worker->area, 0, worker->area.size);

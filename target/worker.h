@@ -42,6 +42,8 @@ struct worker_options {
 	int cpu;
 	uint32_t spin_us;
 	const char *memory_provider;
+	const char *memory_heap;          /* as in struct area_spec, as is the next */
+	const char *memory_import_socket;
 	uint64_t memory_bytes;
 	unsigned backends; /* that will be attached: each has a fixed file */
 };

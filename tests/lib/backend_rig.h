@@ -35,15 +35,15 @@ static inline struct config_namespace rig_config(const char *backend)
 
 static inline void rig_open(struct rig *rig)
 {
+	const struct area_spec spec = { .name = "rig", .size = RIG_MEMORY };
 	char err[BACKEND_ERROR_MAX] = "";
 	int rc = backend_open(&rig->config, &rig->backend, err, sizeof(err));
 
 	if (rc)
 		fail_msg("open: %d: %s", rc, err);
 	loop_thread_init(&rig->lt);
-	assert_int_equal(area_create(&rig->area, "auto", &(struct area_spec){ "rig", RIG_MEMORY, NULL }), 0);
-	assert_int_equal(area_create(&rig->plain, "anon", &(struct area_spec){ "rig", RIG_MEMORY, NULL }),
-			 0);
+	assert_int_equal(area_create(&rig->area, "auto", &spec), 0);
+	assert_int_equal(area_create(&rig->plain, "anon", &spec), 0);
 	assert_int_equal(area_register_fixed(&rig->area, &rig->lt.loop, 0), 0);
 	if (rig->backend->ops->attach)
 		assert_int_equal(rig->backend->ops->attach(rig->backend, &rig->lt.loop, RIG_INDEX), 0);

@@ -7,7 +7,8 @@
 static const char everything[] =
 	"[daemon]\nworkers = 7\ncontrol_socket = /run/x y.sock\nuser = nobody\ngroup = nogroup\n"
 	"spin_us = 0\nlog_level = debug\nmax_connections = 8192\ndrain = 1500ms\n"
-	"[memory]\nprovider = memfd\nper_worker = 5G\n"
+	"[memory]\nprovider = memfd\nheap = linux,cma\nimport_socket = /run/a b.sock\n"
+	"per_worker = 5G\n"
 	"[discovery]\nport = none\nnqn = nqn.2020-01.d:x\n"
 	"[listener a]\ntransport = rdma\naddress = 2001:db8::1\nport = 1\nreceive = recv\n"
 	"require = zerocopy\nin_capsule = 0\nr2t_window = 1G\nheader_digest = no\n"

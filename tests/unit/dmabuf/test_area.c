@@ -100,7 +100,8 @@ static void an_odd_size_is_refused(void **state)
 	struct area area;
 
 	(void)state;
-	assert_int_equal(area_create(&area, "auto", &(struct area_spec){ "test", 5000, NULL }),
+	assert_int_equal(area_create(&area, "auto",
+				     &(struct area_spec){ .name = "test", .size = 5000 }),
 			 -EINVAL);
 	assert_non_null(strstr(area.why_not, "5000"));
 }
@@ -131,7 +132,7 @@ static void a_fixed_buffer_is_registered_and_given_back(void **state)
 	assert_int_equal(area_create(&area, "auto", &small), 0);
 	assert_int_equal(area_register_fixed(&area, &loop, 3), 0);
 	assert_int_equal(area.fixed_index, 3);
-	assert_ptr_equal(area.fixed_loop, &loop);
+	assert_ptr_equal(area.loop, &loop);
 	area_unregister_fixed(&area, &loop);
 	assert_int_equal(area.fixed_index, AREA_NOT_FIXED);
 	/* Harmless when there is nothing to undo. */
