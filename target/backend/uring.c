@@ -34,7 +34,7 @@ static enum uring_rung rung_choose(const struct backend_io *io)
 	const struct span *first = &io->data->v[0];
 
 	if (io->backend->limits.fixed && first->area->fixed_index >= 0 &&
-	    first->area->fixed_loop == io->loop && first->len >= io->len)
+	    first->area->loop == io->loop && first->len >= io->len)
 		return RUNG_FIXED;
 	return RUNG_PLAIN;
 }

@@ -38,7 +38,8 @@ enum limits {
 	/* io_uring. */
 	LOOP_SQ_ENTRIES = 1024,
 	LOOP_CQ_ENTRIES = 8192,
-	LOOP_FIXED_BUFFERS = 256,
+	LOOP_AREAS = 4,             /* memory areas of a loop, each a fixed buffer */
+	LOOP_MAX_BUFFERS = 1 << 14, /* registered buffers of a ring; the kernel takes no more */
 	LOOP_BATCH = 256, /* completions handled before what they produced is submitted */
 
 	/* Times. */

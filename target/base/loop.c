@@ -11,6 +11,7 @@
 #include "base/counter.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/regbuf.h"
 
 /*
  * A wait is spun through when the gap before it was at most this many times the budget: a blocked
@@ -77,6 +78,28 @@ static void mail_received(struct op *op, int res, uint32_t flags)
 	mail_arm(loop);
 }
 
+/* Buffers: one of each area, then one of each area for each file. */
+static int tables_create(struct loop *loop, unsigned n_files)
+{
+	uint64_t n_buffers = LOOP_AREAS + (uint64_t)LOOP_AREAS * n_files;
+	int rc;
+
+	loop->file_data = calloc(n_files, sizeof(*loop->file_data));
+	if (!loop->file_data)
+		return -ENOMEM;
+	loop->n_files = n_files;
+	loop->n_buffers = (unsigned)MIN(n_buffers, (uint64_t)LOOP_MAX_BUFFERS);
+	rc = io_uring_register_files_sparse(&loop->ring, loop->n_files);
+	if (rc)
+		return rc;
+	loop->files_registered = true;
+	rc = io_uring_register_buffers_sparse(&loop->ring, loop->n_buffers);
+	if (rc)
+		return rc;
+	loop->buffers_registered = true;
+	return 0;
+}
+
 int loop_init(struct loop *loop, const struct loop_options *options)
 {
 	int rc;
@@ -101,14 +124,9 @@ int loop_init(struct loop *loop, const struct loop_options *options)
 		rc = -errno;
 		goto fail;
 	}
-	rc = io_uring_register_files_sparse(&loop->ring, MAX(options->fixed_files, 1u));
+	rc = tables_create(loop, MAX(options->fixed_files, 1u));
 	if (rc)
 		goto fail;
-	loop->files_registered = true;
-	rc = io_uring_register_buffers_sparse(&loop->ring, LOOP_FIXED_BUFFERS);
-	if (rc)
-		goto fail;
-	loop->buffers_registered = true;
 	return 0;
 fail:
 	loop_fini(loop);
@@ -122,6 +140,7 @@ void loop_fini(struct loop *loop)
 		close(loop->mail_fd);
 	pthread_mutex_destroy(&loop->mail_lock);
 	free(loop->heap);
+	free(loop->file_data);
 }
 
 struct io_uring_sqe *loop_sqe(struct loop *loop)
@@ -192,6 +211,25 @@ int loop_buffer_set(struct loop *loop, unsigned index, const struct iovec *iov)
 						      1);
 
 	return rc < 0 ? rc : 0;
+}
+
+int loop_dmabuf_index(const struct loop *loop, unsigned slot, unsigned file)
+{
+	uint64_t index = LOOP_AREAS + (uint64_t)slot * loop->n_files + file;
+
+	assert(slot < LOOP_AREAS && file < loop->n_files);
+	return index < loop->n_buffers ? (int)index : -1;
+}
+
+int loop_dmabuf_set(struct loop *loop, unsigned index, int dmabuf_fd, int target_fd)
+{
+	const struct regbuf_desc desc = {
+		.type = REGBUF_DMABUF,
+		.dmabuf_fd = dmabuf_fd,
+		.target_fd = target_fd,
+	};
+
+	return regbuf_update(&loop->ring, index, &desc);
 }
 
 /* ---------------------------------------------------------------------------- timers: a binary heap */

@@ -62,6 +62,8 @@ struct loop {
 	bool stopping;
 	bool files_registered;
 	bool buffers_registered;
+	unsigned n_files, n_buffers; /* sizes of the tables */
+	void **file_data;            /* by index of the fixed file; loop_file_data() */
 	struct timer **heap;
 	unsigned heap_len, heap_cap;
 
@@ -127,11 +129,36 @@ static inline bool timer_running(const struct timer *timer)
 void loop_post(struct loop *loop, struct msg *msg);
 
 /*
- * Fixed file and fixed buffer tables: an index of the caller's choosing in 0..fixed_files-1 or
- * 0..LOOP_FIXED_BUFFERS-1. Returns 0 or a negative errno. @fd -1 or @iov NULL clears the entry.
+ * Fixed file and fixed buffer tables: an index of the caller's choosing in 0..fixed_files-1, or for
+ * the buffer of an area in 0..LOOP_AREAS-1. Returns 0 or a negative errno. @fd -1 or @iov NULL clears
+ * the entry.
  */
 int loop_file_set(struct loop *loop, unsigned index, int fd);
 int loop_buffer_set(struct loop *loop, unsigned index, const struct iovec *iov);
+
+/*
+ * Place in the table of buffers where the dma-buf of area @slot is registered for I/O on the fixed
+ * file @file: each pair has its own. -1 when the table has no room for it.
+ */
+int loop_dmabuf_index(const struct loop *loop, unsigned slot, unsigned file);
+
+/*
+ * Registers the whole dma-buf at that @index, for I/O on @target_fd: the same open file that is the
+ * fixed file, not another open of its device. 0, or a negative errno of the kernel (regbuf.h);
+ * loop_buffer_set(@index, NULL) undoes it. May block while devices map the memory.
+ */
+int loop_dmabuf_set(struct loop *loop, unsigned index, int dmabuf_fd, int target_fd);
+
+/* What the owner of fixed file @index keeps for this loop; NULL until it is set. */
+static inline void *loop_file_data(const struct loop *loop, unsigned index)
+{
+	return loop->file_data[index];
+}
+
+static inline void loop_file_data_set(struct loop *loop, unsigned index, void *data)
+{
+	loop->file_data[index] = data;
+}
 
 uint64_t clock_now_ns(void);
 

@@ -51,9 +51,9 @@ static void a_registered_area_goes_by_its_index(void **state)
 	rig.area.fixed_index = 5;
 	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), -EFAULT);
 	assert_int_equal(rig_rw(&rig, BACKEND_WRITE, 0, 4096), -EFAULT);
-	rig.area.fixed_loop = &other;
+	rig.area.loop = &other;
 	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), 0);
-	rig.area.fixed_loop = &rig.lt.loop;
+	rig.area.loop = &rig.lt.loop;
 	rig.backend->limits.fixed = false;
 	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), 0);
 	rig.area.fixed_index = 0;
