@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <linux/udmabuf.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,7 +21,8 @@
 #define MFD_HUGE_2MB (21u << 26)
 #endif
 
-#define UDMABUF_DEVICE "/dev/udmabuf"
+#define UDMABUF_DEVICE	   "/dev/udmabuf"
+#define UDMABUF_LIMIT_FILE "/sys/module/udmabuf/parameters/size_limit_mb"
 
 /* A file of the area's size that can never change it: udmabuf insists, and so may every device. */
 static int memfd_open(struct area *area, unsigned flags)
@@ -83,6 +87,39 @@ static int memfd_create_plain(struct area *area, const struct area_spec *spec)
 	return rc;
 }
 
+/* The most bytes that udmabuf takes; UINT64_MAX when it does not say. */
+static uint64_t udmabuf_limit(const char *root)
+{
+	char path[PATH_MAX];
+	uint64_t mib, limit = UINT64_MAX;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s%s", root, UDMABUF_LIMIT_FILE);
+	f = fopen(path, "re");
+	if (!f)
+		return limit;
+	if (fscanf(f, "%" SCNu64, &mib) == 1 && mib < UINT64_MAX >> 20)
+		limit = mib << 20;
+	fclose(f);
+	return limit;
+}
+
+void udmabuf_refused(struct area *area, int error, const char *root)
+{
+	uint64_t limit = udmabuf_limit(root);
+
+	if (error == EINVAL && area->size > limit)
+		area_why_not(
+			area,
+			"dma-buf: udmabuf takes at most %s, this is %s: write %zu to " UDMABUF_LIMIT_FILE
+			", or lower [memory] per_worker",
+			bytes_text(limit).s, bytes_text(area->size).s,
+			(area->size + (1 << 20) - 1) >> 20);
+	else
+		area_why_not(area, "dma-buf: " UDMABUF_DEVICE " refuses %s: %s",
+			     bytes_text(area->size).s, strerror(error));
+}
+
 /* The dma-buf face is optional: without it devices map memory for each I/O. */
 static void memfd_export(struct area *area)
 {
@@ -107,9 +144,7 @@ static void memfd_export(struct area *area)
 	if (area->dmabuf_fd >= 0)
 		area->faces |= AREA_FACE_DMABUF;
 	else
-		area_why_not(area, "dma-buf: " UDMABUF_DEVICE " refuses %s: %s; see "
-			     "/sys/module/udmabuf/parameters/size_limit_mb",
-			     bytes_text(area->size).s, strerror(errno));
+		udmabuf_refused(area, errno, "");
 	close(dev);
 }
 

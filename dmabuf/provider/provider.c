@@ -2,8 +2,10 @@
 #include "dmabuf/provider/provider.h"
 
 #include <errno.h>
+#include <linux/dma-buf.h>
 #include <linux/mman.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 /* Left for everything else when areas are made, so that the last one does not starve the machine. */
 #define RESERVE_BYTES (UINT64_C(32) << 20)
 
-static void shortage_explain(struct area *area, const struct area_spec *spec, const char *fact)
+void provider_short(struct area *area, const struct area_spec *spec, const char *fact)
 {
 	area_why_not(area, "not enough memory for %s: wanted %s, %s; lower %s", area->name,
 		     bytes_text(spec->size).s, fact,
@@ -30,7 +32,7 @@ int provider_check(struct area *area, const struct area_spec *spec)
 		return 0;
 	snprintf(fact, sizeof(fact), "%s leaves %s", available.limit,
 		 bytes_text(available.bytes).s);
-	shortage_explain(area, spec, fact);
+	provider_short(area, spec, fact);
 	return -ENOMEM;
 }
 
@@ -48,15 +50,56 @@ int provider_populate(struct area *area, const struct area_spec *spec)
 	if (rc == -EFAULT)
 		rc = -ENOMEM;
 	if (rc == -ENOMEM)
-		shortage_explain(area, spec, "the kernel could not give it");
+		provider_short(area, spec, "the kernel could not give it");
 	else if (rc)
 		area_why_not(area, "%s: cannot make memory present: %s", area->ops->name,
 			     strerror(-rc));
 	return rc;
 }
 
+/*
+ * Tells the exporter that the CPU begins or ends to use the mapping. It may wait for devices, so it
+ * is done once around the life of the mapping and not for each command: dmabuf/README.md says what
+ * keeps CPU and devices coherent in between.
+ */
+static int dmabuf_sync(int fd, uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_RW };
+	int rc;
+
+	do {
+		rc = ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) ? -errno : 0;
+	} while (rc == -EINTR || rc == -EAGAIN);
+	return rc;
+}
+
+int provider_dmabuf_map(struct area *area)
+{
+	void *base = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_SHARED, area->dmabuf_fd, 0);
+	int rc = base == MAP_FAILED ? -errno : 0;
+
+	if (!rc) {
+		rc = dmabuf_sync(area->dmabuf_fd, DMA_BUF_SYNC_START);
+		if (rc)
+			munmap(base, area->size);
+	}
+	if (rc) {
+		area_why_not(area,
+			     "cpu: the exporter of this dma-buf does not let it be mapped: %s",
+			     strerror(-rc));
+		return rc;
+	}
+	/* A wish: hosts' data had better not be in core dumps. */
+	madvise(base, area->size, MADV_DONTDUMP);
+	area->base = base;
+	return 0;
+}
+
 void provider_release(struct area *area)
 {
+	/* With a memfd, its mapping is the CPU's, not one of the dma-buf. */
+	if (area->base && area->dmabuf_fd >= 0 && area->memfd < 0)
+		dmabuf_sync(area->dmabuf_fd, DMA_BUF_SYNC_END);
 	if (area->base)
 		munmap(area->base, area->size);
 	if (area->dmabuf_fd >= 0)

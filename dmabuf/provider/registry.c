@@ -4,5 +4,7 @@
 const struct area_ops *const area_providers[] = {
 	&area_memfd,
 	&area_anon,
+	&area_heap,
+	&area_import,
 	NULL,
 };

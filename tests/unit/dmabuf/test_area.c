@@ -11,6 +11,7 @@
 
 #include "dmabuf/area.h"
 #include "dmabuf/available.h"
+#include "dmabuf/provider/provider.h"
 
 enum { MIB = 1 << 20 };
 
@@ -36,6 +37,8 @@ static void each_provider_gives_memory(void **state)
 	for (const struct area_ops *const *ops = area_providers; *ops; ops++) {
 		struct area area;
 
+		if ((*ops)->by_name_only)
+			continue; /* test_heap.c, test_import.c */
 		assert_int_equal(area_create(&area, (*ops)->name, &small), 0);
 		assert_ptr_equal(area.ops, *ops);
 		area_is_usable(&area);
@@ -52,6 +55,57 @@ static void auto_takes_the_first(void **state)
 	assert_ptr_equal(area.ops, area_providers[0]);
 	area_is_usable(&area);
 	area_destroy(&area);
+}
+
+/* Memory that somebody has to ask for is not taken, nor missed, by who takes anything. */
+static void auto_takes_no_memory_of_a_special_kind(void **state)
+{
+	unsigned special = 0;
+
+	(void)state;
+	for (const struct area_ops *const *ops = area_providers; *ops; ops++)
+		special += (*ops)->by_name_only;
+	assert_int_equal(special, 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(area_providers[i]->by_name_only);
+}
+
+static void a_face_that_is_needed_and_missing_is_refused(void **state)
+{
+	struct area_spec spec = small;
+	struct area area;
+
+	(void)state;
+	spec.needs = AREA_FACE_CPU | AREA_FACE_DMABUF;
+	assert_int_equal(area_create(&area, "anon", &spec), -EOPNOTSUPP);
+	assert_non_null(strstr(area.why_not, "plain memory cannot be exported"));
+	assert_non_null(strstr(area.why_not, "set [memory] provider = memfd"));
+	area_destroy(&area);
+	spec.needs = AREA_FACE_CPU | AREA_FACE_FIXED;
+	assert_int_equal(area_create(&area, "anon", &spec), 0);
+	area_destroy(&area);
+}
+
+static void udmabuf_tells_its_limit(void **state)
+{
+	struct area area = { .size = 100 * MIB + 4096 };
+
+	(void)state;
+	udmabuf_refused(&area, EINVAL, scratch_root);
+	assert_non_null(strstr(area.why_not, "/dev/udmabuf refuses 100.0 MiB: Invalid argument"));
+	scratch_root_write("sys/module/udmabuf/parameters/size_limit_mb", "64\n");
+	area.why_not[0] = '\0';
+	udmabuf_refused(&area, EINVAL, scratch_root);
+	assert_non_null(
+		strstr(area.why_not, "at most 64 MiB, this is 100.0 MiB: write 101 to /sys/"));
+	/* The limit is not to blame for everything. */
+	area.why_not[0] = '\0';
+	udmabuf_refused(&area, ENOMEM, scratch_root);
+	assert_non_null(strstr(area.why_not, "Cannot allocate memory"));
+	scratch_root_write("sys/module/udmabuf/parameters/size_limit_mb", "2147483647\n");
+	area.why_not[0] = '\0';
+	udmabuf_refused(&area, EINVAL, scratch_root);
+	assert_non_null(strstr(area.why_not, "refuses 100.0 MiB: Invalid argument"));
 }
 
 static void memfd_keeps_its_size(void **state)
@@ -75,6 +129,8 @@ static void memory_is_present(void **state)
 	for (const struct area_ops *const *ops = area_providers; *ops; ops++) {
 		struct area area;
 
+		if ((*ops)->by_name_only)
+			continue; /* test_heap.c, test_import.c */
 		assert_int_equal(area_create(&area, (*ops)->name, &small), 0);
 		memset(resident, 0, sizeof(resident));
 		assert_int_equal(mincore(area.base, area.size, resident), 0);
@@ -100,9 +156,9 @@ static void an_odd_size_is_refused(void **state)
 	struct area area;
 
 	(void)state;
-	assert_int_equal(area_create(&area, "auto",
-				     &(struct area_spec){ .name = "test", .size = 5000 }),
-			 -EINVAL);
+	assert_int_equal(
+		area_create(&area, "auto", &(struct area_spec){ .name = "test", .size = 5000 }),
+		-EINVAL);
 	assert_non_null(strstr(area.why_not, "5000"));
 }
 
@@ -203,7 +259,7 @@ static void a_control_group_limits(void **state)
 	scratch_root_write("sys/fs/cgroup/system.slice/memory.max", "104857600\n");
 	scratch_root_write("sys/fs/cgroup/system.slice/memory.current", "52428800\n");
 	scratch_root_write("sys/fs/cgroup/system.slice/memory.stat",
-		   "anon 1\ninactive_file 10485760\nactive_file 5242880\n");
+			   "anon 1\ninactive_file 10485760\nactive_file 5242880\n");
 	memory_available(scratch_root, &available);
 	assert_int_equal(available.bytes, 65 * MIB);
 	assert_non_null(strstr(available.limit, "/system.slice"));
@@ -232,6 +288,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_provider_gives_memory),
 		cmocka_unit_test(auto_takes_the_first),
+		cmocka_unit_test(auto_takes_no_memory_of_a_special_kind),
+		cmocka_unit_test(a_face_that_is_needed_and_missing_is_refused),
 		cmocka_unit_test(memfd_keeps_its_size),
 		cmocka_unit_test(memory_is_present),
 		cmocka_unit_test(an_unknown_provider_is_named),
@@ -239,6 +297,8 @@ int main(void)
 		cmocka_unit_test(a_shortage_says_how_much_and_what_to_lower),
 		cmocka_unit_test(a_fixed_buffer_is_registered_and_given_back),
 		cmocka_unit_test(a_low_memlock_limit_is_explained),
+		cmocka_unit_test_setup_teardown(udmabuf_tells_its_limit, scratch_root_make,
+						scratch_root_remove),
 		cmocka_unit_test_setup_teardown(the_machine_limits, scratch_root_make,
 						scratch_root_remove),
 		cmocka_unit_test_setup_teardown(a_control_group_limits, scratch_root_make,
