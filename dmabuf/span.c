@@ -75,6 +75,26 @@ int spanv_iovec(const struct spanv *sv, uint32_t offset, uint32_t len, struct io
 	return n;
 }
 
+int spanv_offsets(const struct spanv *sv, uint32_t offset, uint32_t len, struct iovec *iov, int max)
+{
+	struct cursor c = cursor_at(sv, offset, len);
+	int n = 0;
+
+	while (c.left) {
+		uint32_t run = MIN(c.span->len - c.skip, c.left);
+
+		assert(c.span->area == sv->v[0].area);
+		if (n == max)
+			return -ENOBUFS;
+		iov[n++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)(c.span->offset + c.skip),
+			.iov_len = run,
+		};
+		cursor_advance(&c, run);
+	}
+	return n;
+}
+
 void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint32_t len)
 {
 	struct cursor c = cursor_at(sv, offset, len);

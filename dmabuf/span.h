@@ -49,6 +49,12 @@ int spanv_append(struct spanv *sv, const struct span *span);
  */
 int spanv_iovec(const struct spanv *sv, uint32_t offset, uint32_t len, struct iovec *iov, int max);
 
+/*
+ * As spanv_iovec(), but each base is a byte offset in the area: how io_uring names a place in a
+ * dma-buf. All spans of the range are of one area.
+ */
+int spanv_offsets(const struct spanv *sv, uint32_t offset, uint32_t len, struct iovec *iov, int max);
+
 /* Copies into, out of, or zeroes part of a vector; the range must lie inside. */
 void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint32_t len);
 void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len);

@@ -352,11 +352,20 @@ static void listener_report(const struct listener *listener, struct json_object 
 
 static void ns_path_report(const struct ns *ns, struct json_object *row)
 {
+	uint64_t bytes[DATAPATH_STORAGE_RUNGS] = { 0 };
+	struct json_object *moved;
+	struct datapath path;
+
 	put_string(row, "nqn", ns->subsys->nqn);
 	put_u64(row, "nsid", ns->nsid);
 	put_string(row, "backend", ns->backend->ops->name);
 	put_string(row, "path", ns->backend->path);
-	put_rung(row, "storage", datapath_storage_name(ns->path.storage), ns->path.storage_why);
+	ns_storage(ns, &path, bytes);
+	put_rung(row, "storage", datapath_storage_name(path.storage), path.storage_why);
+	moved = put_object(row, "storage_bytes");
+	for (unsigned i = 0; i < DATAPATH_STORAGE_RUNGS; i++)
+		if (i != DATAPATH_STORAGE_MEMORY)
+			put_u64(moved, datapath_storage_name((enum datapath_storage)i), bytes[i]);
 }
 
 static void area_report(const struct worker *worker, struct json_object *row)

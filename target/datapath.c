@@ -31,7 +31,8 @@ static const struct rung storage_rungs[DATAPATH_STORAGE_RUNGS] = {
 					       { FACT(dmabuf_registered), FACT(dmabuf_vectored) } },
 	[DATAPATH_STORAGE_DMABUF] = { "dmabuf", { FACT(dmabuf_registered), NO_FACT } },
 	[DATAPATH_STORAGE_FIXED] = { "fixed", { FACT(backend_fixed), FACT(area_fixed) } },
-	[DATAPATH_STORAGE_PLAIN] = { "plain", { NO_FACT } },
+	[DATAPATH_STORAGE_PLAIN] = { "plain", { FACT(area_reachable), NO_FACT } },
+	[DATAPATH_STORAGE_BOUNCE] = { "bounce", { NO_FACT } },
 	[DATAPATH_STORAGE_MEMORY] = { "memory", { FACT(mapped), NO_FACT } },
 };
 

@@ -20,6 +20,7 @@ enum datapath_storage {
 	DATAPATH_STORAGE_DMABUF,
 	DATAPATH_STORAGE_FIXED,  /* ordinary fixed buffers */
 	DATAPATH_STORAGE_PLAIN,  /* plain read and write */
+	DATAPATH_STORAGE_BOUNCE, /* copied to or from memory that the device can be given */
 	DATAPATH_STORAGE_MEMORY, /* the backend's own memory, no I/O at all */
 	DATAPATH_STORAGE_RUNGS
 };
@@ -44,6 +45,7 @@ struct datapath_facts {
 	struct datapath_fact dmabuf_vectored;
 	struct datapath_fact area_fixed;
 	struct datapath_fact backend_fixed;
+	struct datapath_fact area_reachable; /* by the backend as plain memory */
 };
 
 struct datapath {

@@ -27,6 +27,40 @@ void ns_stats_sum(const struct ns *ns, struct ns_stats *sum)
 	}
 }
 
+/* What the ladder wants to know of a namespace on one worker. */
+static void storage_facts(const struct ns *ns, const struct worker *worker,
+			  struct datapath_facts *facts, uint64_t bytes[DATAPATH_STORAGE_RUNGS])
+{
+	static const char no_device[] = "the backend has no device that could map a dma-buf";
+	const struct area *area = &worker->area;
+	struct backend *backend = ns->backend;
+
+	*facts = (struct datapath_facts){
+		.mapped = { backend->ops->map != NULL, "the backend's blocks are not in memory" },
+		.dmabuf_registered = { false, no_device },
+		.dmabuf_vectored = { false, no_device },
+		.area_fixed = { area->fixed_index != AREA_NOT_FIXED, area->why_not },
+		.backend_fixed = { backend->limits.fixed, "the backend takes no fixed buffers" },
+		.area_reachable = { true, "" },
+	};
+	if (backend->ops->path)
+		backend->ops->path(backend, &worker->loop, ns->index, area, facts, bytes);
+}
+
+void ns_storage(const struct ns *ns, struct datapath *path,
+		uint64_t bytes[DATAPATH_STORAGE_RUNGS])
+{
+	struct datapath_facts facts;
+	struct datapath one;
+
+	for (unsigned i = 0; i < n_workers; i++) {
+		storage_facts(ns, &workers[i], &facts, bytes);
+		datapath_choose(&facts, &one);
+		if (i == 0 || one.storage > path->storage)
+			*path = one;
+	}
+}
+
 void ns_refresh(struct ns *ns)
 {
 	struct backend *backend = ns->backend;

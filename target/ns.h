@@ -30,7 +30,6 @@ struct ns {
 	bool fenced;     /* atomic; io_fence.h */
 	uint64_t blocks; /* atomic: refresh changes it */
 	struct backend *backend;
-	struct datapath path;
 	struct ns_stats *stats; /* one per worker */
 	struct io_fence *fence;
 };
@@ -45,6 +44,14 @@ static inline bool ns_is_read_only(const struct ns *ns)
 {
 	return __atomic_load_n(&ns->read_only, __ATOMIC_RELAXED);
 }
+
+/*
+ * How I/O of the namespace goes at present: the storage rung, the lowest of all workers', and why it
+ * is no better one. Adds to @bytes what READ and WRITE of its backend moved by each rung. While
+ * attached; control path.
+ */
+void ns_storage(const struct ns *ns, struct datapath *path,
+		uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
 
 /* Sum over all workers. */
 void ns_stats_sum(const struct ns *ns, struct ns_stats *sum);

@@ -116,41 +116,17 @@ int subsys_open_all(const struct config *config)
 
 /* ----------------------------------------------------------------------------------------- workers */
 
-/* What the ladder wants to know of a namespace; the same for every worker. */
-static void ns_facts(const struct ns *ns, const struct worker *worker, struct datapath_facts *facts)
-{
-	const struct area *area = &worker->area;
-
-	facts->mapped = (struct datapath_fact){ ns->backend->ops->map != NULL,
-						"the backend's blocks are not in memory" };
-	facts->dmabuf_registered = (struct datapath_fact){
-		false,
-		"the kernel has no dma-buf registered buffers (it needs the patches of kernel/)"
-	};
-	facts->dmabuf_vectored = facts->dmabuf_registered;
-	facts->area_fixed =
-		(struct datapath_fact){ area->fixed_index != AREA_NOT_FIXED, area->why_not };
-	facts->backend_fixed = (struct datapath_fact){ ns->backend->limits.fixed,
-						       "the backend takes no fixed buffers" };
-}
-
 static int ns_attach(struct ns *ns, struct worker *worker)
 {
-	struct datapath_facts facts = { 0 };
 	int rc = 0;
 
 	if (ns->backend->ops->attach)
-		rc = ns->backend->ops->attach(ns->backend, &worker->loop, ns->index);
-	if (rc) {
+		rc = ns->backend->ops->attach(ns->backend, &worker->loop, ns->index,
+					      &worker->memory);
+	if (rc)
 		log_error("namespace %s/%u: worker %u cannot use %s: %s", ns->subsys->nqn, ns->nsid,
 			  worker->index, ns->backend->path, strerror(-rc));
-		return rc;
-	}
-	if (worker->index == 0) {
-		ns_facts(ns, worker, &facts);
-		datapath_choose(&facts, &ns->path);
-	}
-	return 0;
+	return rc;
 }
 
 static void ns_detach(struct ns *ns, struct worker *worker)

@@ -42,7 +42,7 @@ extern unsigned n_namespaces;
  * 0, or negative errno after every fault was logged with file and line.
  */
 int subsys_open_all(const struct config *config);
-/* Attaches all backends to @worker's loop and decides each namespace's storage rung. 0 or negative errno, logged. */
+/* Attaches all backends to @worker's loop. 0 or negative errno, logged. */
 int subsys_attach_all(struct worker *worker);
 void subsys_detach_all(struct worker *worker);
 void subsys_close_all(void);

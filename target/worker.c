@@ -15,7 +15,8 @@
 struct worker *workers;
 unsigned n_workers;
 
-enum { AREA_FIXED_INDEX = 0 };
+/* Places among the loop's areas. */
+enum { SLOT_DATA, SLOT_BOUNCE };
 
 static void worker_after_batch(struct loop *loop)
 {
@@ -31,6 +32,23 @@ static void worker_after_batch(struct loop *loop)
 	} while (!list_empty(&worker->queues_waiting) ||
 		 (worker->memory_freed &&
 		  (!list_empty(&worker->queues_hungry) || !list_empty(&worker->urgent_waiters))));
+}
+
+/* Only memory that direct I/O cannot pin may have to be copied on its way. */
+static int worker_init_bounce(struct worker *worker)
+{
+	int rc;
+
+	if (worker->area.faces & AREA_FACE_FIXED)
+		return 0;
+	rc = bounce_init(&worker->bounce, &worker->loop, SLOT_BOUNCE);
+	if (rc) {
+		log_error("worker %u: cannot get bounce buffers: %s", worker->index,
+			  worker->bounce.area.why_not);
+		return rc;
+	}
+	worker->memory.bounce = &worker->bounce;
+	return 0;
 }
 
 static int worker_init_memory(struct worker *worker, const struct worker_options *options)
@@ -61,9 +79,17 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 		return rc;
 	}
 	/* A refusal costs a rung, which `sluicectl datapath` explains, not the start. */
-	if (area_register_fixed(&worker->area, &worker->loop, AREA_FIXED_INDEX))
+	if (area_register_fixed(&worker->area, &worker->loop, SLOT_DATA))
 		log_warning("worker %u: no fixed buffers: %s", worker->index, worker->area.why_not);
-	return 0;
+	worker->memory.areas[SLOT_DATA] = &worker->area;
+	worker->memory.pool = &worker->pool;
+	rc = worker_init_bounce(worker);
+	if (rc) {
+		area_unregister_fixed(&worker->area, &worker->loop);
+		pool_fini(&worker->pool);
+		area_destroy(&worker->area);
+	}
+	return rc;
 }
 
 static void transports_fini(struct worker *worker, unsigned n)
@@ -114,6 +140,8 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	}
 	return 0;
 fail_memory:
+	if (worker->memory.bounce)
+		bounce_fini(&worker->bounce);
 	area_unregister_fixed(&worker->area, &worker->loop);
 	pool_fini(&worker->pool);
 	area_destroy(&worker->area);
@@ -131,6 +159,8 @@ void worker_fini(struct worker *worker)
 	transports_fini(worker, n);
 	/* The ring goes first: while it lives, the kernel may still hold pages of the area. */
 	loop_fini(&worker->loop);
+	if (worker->memory.bounce)
+		bounce_fini(&worker->bounce);
 	worker->area.fixed_index = AREA_NOT_FIXED; /* its table is gone with the ring */
 	pool_fini(&worker->pool);
 	area_destroy(&worker->area);

@@ -7,6 +7,8 @@
 
 #include "base/loop.h"
 #include "dmabuf/pool.h"
+#include "target/backend/backend.h"
+#include "target/backend/bounce.h"
 
 struct config;
 struct cmd;
@@ -23,6 +25,8 @@ struct worker {
 	struct loop loop;
 	struct area area;
 	struct pool pool;
+	struct bounce bounce; /* where memory.bounce is set */
+	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */
 	struct list urgent_waiters; /* cmd.wait_link: served before all others */
 	bool memory_starved;        /* one that is urgent or within its share waits: nobody overtakes it */

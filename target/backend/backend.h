@@ -12,8 +12,11 @@
 #include "config/config.h"
 #include "dmabuf/span.h"
 #include "target/backend/drive.h"
+#include "target/datapath.h"
 
 struct backend;
+struct bounce;
+struct pool;
 
 enum backend_opcode {
 	BACKEND_READ,
@@ -56,7 +59,16 @@ struct backend_io {
 	uint64_t moved;  /* bytes done, when it goes in several pieces */
 	uint8_t stage;   /* of what goes in several requests */
 	uint8_t retries; /* since it last made progress */
+	uint8_t rung;    /* enum datapath_storage, of the request in flight */
+	int8_t piece;    /* of the bounce buffers, -1: none */
 	struct iovec iov[BACKEND_IO_IOVS];
+};
+
+/* The memory that I/O on one loop uses; it outlives every attachment to that loop. */
+struct backend_memory {
+	struct area *areas[LOOP_AREAS]; /* by area.slot; NULL: there is none */
+	struct pool *pool;     /* gives room for a block when one is needed to try something; NULL: none */
+	struct bounce *bounce; /* for memory that cannot be pinned; NULL: all can be */
 };
 
 /* Facts about an open backend. */
@@ -90,7 +102,8 @@ struct backend_ops {
 	 * files, the same on every loop. Called before the loop runs, one call at a time. May block.
 	 * 0 or negative errno. NULL: nothing to do.
 	 */
-	int (*attach)(struct backend *backend, struct loop *loop, unsigned index);
+	int (*attach)(struct backend *backend, struct loop *loop, unsigned index,
+		      const struct backend_memory *memory);
 	/* Starts @io on @loop. Never blocks, never fails: errors go to io->done. */
 	void (*submit)(struct backend *backend, struct loop *loop, struct backend_io *io);
 	/*
@@ -105,6 +118,14 @@ struct backend_ops {
 	 * What is mapped for writing belongs to this range alone: it may be read back and checked.
 	 */
 	int (*map)(struct backend *backend, uint64_t offset, uint32_t len, bool for_write, struct span *span);
+	/*
+	 * How I/O on @loop with the memory of @area goes at present: sets the storage facts of @facts
+	 * that it knows better than that it has none of them, and adds the bytes of READ and WRITE
+	 * that went by each rung to @bytes. Any thread, while attached. NULL: nothing to say.
+	 */
+	void (*path)(struct backend *backend, const struct loop *loop, unsigned index,
+		     const struct area *area, struct datapath_facts *facts,
+		     uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
 	/*
 	 * Asks the drive for its health log into @log, passed on as it is. May block for milliseconds;
 	 * called from a helper thread, never from a loop. 0 or negative errno. NULL: has no such log.

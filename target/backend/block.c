@@ -350,7 +350,7 @@ static int block_refresh(struct backend *backend)
 
 static void block_close(struct backend *backend)
 {
-	close(block_of(backend)->uring.fd);
+	uring_close(&block_of(backend)->uring);
 	free(block_of(backend));
 }
 
@@ -360,6 +360,7 @@ const struct backend_ops backend_block = {
 	.attach = uring_attach,
 	.submit = uring_submit,
 	.cancel = uring_cancel,
+	.path = uring_path,
 	.health = block_health,
 	.refresh = block_refresh,
 	.detach = uring_detach,

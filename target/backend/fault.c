@@ -75,13 +75,15 @@ static struct fault_loop *fault_loop_of(struct fault *fault, const struct loop *
 	return &fault->loops[i];
 }
 
-static int fault_attach(struct backend *backend, struct loop *loop, unsigned index)
+static int fault_attach(struct backend *backend, struct loop *loop, unsigned index,
+			const struct backend_memory *memory)
 {
 	struct fault *fault = fault_of(backend);
 	struct fault_loop *fl = &fault->loops[fault->n_loops];
-	int rc = fault->inner->ops->attach ? fault->inner->ops->attach(fault->inner, loop, index) :
-					     0;
+	int rc = 0;
 
+	if (fault->inner->ops->attach)
+		rc = fault->inner->ops->attach(fault->inner, loop, index, memory);
 	if (rc)
 		return rc;
 	assert(fault->n_loops < MAX_WORKERS);
@@ -160,6 +162,16 @@ static void fault_cancel(struct backend *backend, struct loop *loop, struct back
 		backend_cancel(io->backend, loop, io);
 }
 
+static void fault_path(struct backend *backend, const struct loop *loop, unsigned index,
+		       const struct area *area, struct datapath_facts *facts,
+		       uint64_t bytes[DATAPATH_STORAGE_RUNGS])
+{
+	struct backend *inner = fault_of(backend)->inner;
+
+	if (inner->ops->path)
+		inner->ops->path(inner, loop, index, area, facts, bytes);
+}
+
 static int fault_health(struct backend *backend, struct nvme_smart_log *log)
 {
 	struct backend *inner = fault_of(backend)->inner;
@@ -201,6 +213,7 @@ static const struct backend_ops backend_fault = {
 	.attach = fault_attach,
 	.submit = fault_submit,
 	.cancel = fault_cancel,
+	.path = fault_path,
 	.health = fault_health,
 	.refresh = fault_refresh,
 	.detach = fault_detach,

@@ -307,7 +307,7 @@ static void file_close(struct backend *backend)
 {
 	struct uring_backend *ub = (struct uring_backend *)backend;
 
-	close(ub->fd);
+	uring_close(ub);
 	free(ub);
 }
 
@@ -317,6 +317,7 @@ const struct backend_ops backend_file = {
 	.attach = uring_attach,
 	.submit = uring_submit,
 	.cancel = uring_cancel,
+	.path = uring_path,
 	.refresh = file_refresh,
 	.detach = uring_detach,
 	.close = file_close,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "target/backend/uring.h"
+#include "target/backend/uring_memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/counter.h"
+#include "target/backend/bounce.h"
+
 /* A request that the kernel keeps turning away without progress is an error in the end. */
-enum { URING_RETRIES = 16 };
+enum { URING_RETRIES = 16, URING_CANCELLED = UINT8_MAX };
 
 /* Stages of an I/O, in this order; most have only the first. */
 enum uring_stage {
@@ -18,66 +21,241 @@ enum uring_stage {
 	STAGE_SYNC,  /* makes durable what the main stage could not by itself */
 };
 
-enum uring_rung {
-	RUNG_FIXED, /* one piece of a fixed buffer */
-	RUNG_PLAIN,
-};
+/* Of io->piece, beside the numbers of bounce buffers. */
+enum { PIECE_NONE = -1, PIECE_WAITING = -2 };
 
 static struct uring_backend *uring_of(struct backend *backend)
 {
 	return (struct uring_backend *)backend;
 }
 
-/* The one place that chooses how the memory of a READ or WRITE is named to the kernel. */
-static enum uring_rung rung_choose(const struct backend_io *io)
+static struct uring_attachment *attachment_of(const struct backend_io *io)
 {
-	const struct span *first = &io->data->v[0];
-
-	if (io->backend->limits.fixed && first->area->fixed_index >= 0 &&
-	    first->area->loop == io->loop && first->len >= io->len)
-		return RUNG_FIXED;
-	return RUNG_PLAIN;
+	return loop_file_data(io->loop, uring_of(io->backend)->file_index);
 }
 
-/* What the kernel would refuse, the submitter must not send: mem_align is in the limits. */
-static __maybe_unused bool iov_aligned(const struct backend_io *io, int n)
-{
-	uintptr_t mask = io->backend->limits.mem_align - 1;
+/* ------------------------------------------------------------------------------------- the ladder */
 
-	for (int i = 0; i < n; i++) {
-		if (((uintptr_t)io->iov[i].iov_base | io->iov[i].iov_len) & mask)
-			return false;
+/* What the memory of an I/O is like, as far as the ladder asks. */
+struct data_shape {
+	bool one_piece;
+	bool one_area;
+	bool aligned;   /* as the device needs it */
+	bool reachable; /* by the backend, as plain memory */
+};
+
+static void data_look(const struct backend_io *io, struct data_shape *shape)
+{
+	const struct backend_limits *limits = &io->backend->limits;
+	const struct span *span = io->data->v;
+	const struct area *area = span->area;
+	uint64_t mixed = 0, left = io->len;
+
+	*shape = (struct data_shape){ span->len >= left, true, true, true };
+	for (;; span++) {
+		uint64_t len = MIN((uint64_t)span->len, left);
+
+		mixed |= span->offset | len;
+		shape->one_area &= span->area == area;
+		shape->reachable &= span->area->faces & AREA_FACE_FIXED || !limits->direct;
+		left -= len;
+		if (!left)
+			break;
 	}
+	/* Areas begin at a page. */
+	shape->aligned = !(mixed & (limits->mem_align - 1));
+}
+
+enum datapath_storage uring_rung(const struct uring_attachment *at, const struct backend_io *io)
+{
+	const struct area *area = io->data->v[0].area;
+	bool ours = area->loop == at->loop;
+	const struct uring_dmabuf *dmabuf = &at->dmabufs[area->slot];
+	struct data_shape shape;
+
+	data_look(io, &shape);
+	if (!shape.aligned)
+		return DATAPATH_STORAGE_BOUNCE;
+	if (ours && io->rung <= DATAPATH_STORAGE_DMABUF && uring_dmabuf_ready(dmabuf)) {
+		if (shape.one_piece)
+			return DATAPATH_STORAGE_DMABUF;
+		if (dmabuf->vectored && shape.one_area &&
+		    io->rung <= DATAPATH_STORAGE_DMABUF_VECTORED)
+			return DATAPATH_STORAGE_DMABUF_VECTORED;
+	}
+	if (ours && io->rung <= DATAPATH_STORAGE_FIXED && shape.one_piece &&
+	    area->fixed_index != AREA_NOT_FIXED && io->backend->limits.fixed)
+		return DATAPATH_STORAGE_FIXED;
+	if (shape.reachable && io->rung <= DATAPATH_STORAGE_PLAIN)
+		return DATAPATH_STORAGE_PLAIN;
+	return DATAPATH_STORAGE_BOUNCE;
+}
+
+/* ------------------------------------------------------------------------------------ READ and WRITE */
+
+static void io_finish(struct backend_io *io, int error);
+
+/* As the prep functions of liburing, of which there is one for each direction. */
+static void fixed_prep(const struct backend_io *io, struct io_uring_sqe *sqe, const void *place,
+		       uint64_t len, unsigned buffer)
+{
+	uint64_t offset = io->offset + io->moved;
+	int file = (int)uring_of(io->backend)->file_index;
+
+	if (io->opcode == BACKEND_WRITE)
+		io_uring_prep_write_fixed(sqe, file, place, (unsigned)len, offset, (int)buffer);
+	else
+		io_uring_prep_read_fixed(sqe, file, (void *)(uintptr_t)place, (unsigned)len, offset,
+					 (int)buffer);
+}
+
+static void fixed_vector_prep(const struct backend_io *io, struct io_uring_sqe *sqe, int n,
+			      unsigned buffer)
+{
+	uint64_t offset = io->offset + io->moved;
+	int file = (int)uring_of(io->backend)->file_index;
+
+	if (io->opcode == BACKEND_WRITE)
+		io_uring_prep_writev_fixed(sqe, file, io->iov, (unsigned)n, offset, 0, (int)buffer);
+	else
+		io_uring_prep_readv_fixed(sqe, file, io->iov, (unsigned)n, offset, 0, (int)buffer);
+}
+
+static void plain_prep(const struct backend_io *io, struct io_uring_sqe *sqe, int n)
+{
+	uint64_t offset = io->offset + io->moved;
+	int file = (int)uring_of(io->backend)->file_index;
+
+	if (io->opcode == BACKEND_WRITE)
+		io_uring_prep_writev(sqe, file, io->iov, (unsigned)n, offset);
+	else
+		io_uring_prep_readv(sqe, file, io->iov, (unsigned)n, offset);
+}
+
+/* The bounce buffer that the I/O has; what is to be written is in it already. */
+static void bounce_prep(struct backend_io *io, struct io_uring_sqe *sqe,
+			const struct bounce *bounce, uint32_t len)
+{
+	io->iov[0] = (struct iovec){ .iov_base = bounce_ptr(bounce, io->piece), .iov_len = len };
+	if (bounce->area.fixed_index != AREA_NOT_FIXED && io->backend->limits.fixed)
+		fixed_prep(io, sqe, io->iov[0].iov_base, len, (unsigned)bounce->area.fixed_index);
+	else
+		plain_prep(io, sqe, 1);
+}
+
+static void rw_prep(struct backend_io *io, const struct uring_attachment *at,
+		    struct io_uring_sqe *sqe)
+{
+	const struct span *first = &io->data->v[0];
+	uint32_t moved = (uint32_t)io->moved, left = (uint32_t)(io->len - io->moved);
+	int n;
+
+	switch ((enum datapath_storage)io->rung) {
+	case DATAPATH_STORAGE_DMABUF_VECTORED:
+		n = spanv_offsets(io->data, moved, left, io->iov, BACKEND_IO_IOVS);
+		assert(n > 0); /* the submitter keeps to limits.max_segments */
+		fixed_vector_prep(io, sqe, n, at->dmabufs[first->area->slot].index);
+		break;
+	case DATAPATH_STORAGE_DMABUF:
+		fixed_prep(io, sqe, (void *)(uintptr_t)(first->offset + moved), left,
+			   at->dmabufs[first->area->slot].index);
+		break;
+	case DATAPATH_STORAGE_FIXED:
+		fixed_prep(io, sqe, (char *)span_ptr(first) + moved, left,
+			   (unsigned)first->area->fixed_index);
+		break;
+	case DATAPATH_STORAGE_BOUNCE:
+		bounce_prep(io, sqe, at->memory->bounce, MIN(left, (uint32_t)BOUNCE_PIECE));
+		break;
+	default:
+		n = spanv_iovec(io->data, moved, left, io->iov, BACKEND_IO_IOVS);
+		assert(n > 0);
+		plain_prep(io, sqe, n);
+	}
+	if (io->opcode == BACKEND_WRITE && io->flags & BACKEND_IO_FUA)
+		sqe->rw_flags = RWF_DSYNC;
+}
+
+/* Gets a bounce buffer and fills it. False: the I/O waits for one, or there are none and it is done. */
+static bool bounce_begin(struct backend_io *io, struct bounce *bounce)
+{
+	uint32_t left = (uint32_t)(io->len - io->moved);
+
+	if (!bounce) {
+		io_finish(io, -EINVAL);
+		return false;
+	}
+	io->piece = (int8_t)bounce_get(bounce);
+	if (io->piece < 0) {
+		io->piece = PIECE_WAITING;
+		list_init(&io->link);
+		list_add_tail(&bounce->waiters, &io->link);
+		return false;
+	}
+	if (io->opcode == BACKEND_WRITE)
+		spanv_read(io->data, (uint32_t)io->moved, bounce_ptr(bounce, io->piece),
+			   MIN(left, (uint32_t)BOUNCE_PIECE));
 	return true;
 }
 
-static void rw_prep(struct backend_io *io, struct io_uring_sqe *sqe)
+/* Sends the next request of a READ or WRITE, on the best rung that it still has. */
+static void rw_issue(struct backend_io *io)
 {
-	uint64_t offset = io->offset + io->moved;
-	bool write = io->opcode == BACKEND_WRITE;
-	int index = (int)uring_of(io->backend)->file_index;
-	int n = spanv_iovec(io->data, (uint32_t)io->moved, (uint32_t)(io->len - io->moved), io->iov,
-			    BACKEND_IO_IOVS);
+	struct uring_attachment *at = attachment_of(io);
+	struct io_uring_sqe *sqe;
 
-	/* The submitter keeps to limits.max_segments. */
-	assert(n > 0 && iov_aligned(io, n));
-	if (rung_choose(io) == RUNG_FIXED) {
-		int buffer = io->data->v[0].area->fixed_index;
+	io->rung = (uint8_t)uring_rung(at, io);
+	if (io->rung == DATAPATH_STORAGE_BOUNCE && !bounce_begin(io, at->memory->bounce))
+		return;
+	sqe = loop_sqe(io->loop);
+	rw_prep(io, at, sqe);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	loop_bind(sqe, &io->op);
+}
 
-		assert(n == 1);
-		if (write)
-			io_uring_prep_write_fixed(sqe, index, io->iov[0].iov_base,
-						  (unsigned)io->iov[0].iov_len, offset, buffer);
-		else
-			io_uring_prep_read_fixed(sqe, index, io->iov[0].iov_base,
-						 (unsigned)io->iov[0].iov_len, offset, buffer);
-	} else if (write) {
-		io_uring_prep_writev(sqe, index, io->iov, (unsigned)n, offset);
-	} else {
-		io_uring_prep_readv(sqe, index, io->iov, (unsigned)n, offset);
+/* A request with a bounce buffer ended: takes @count bytes out of it and gives it to who waits. */
+static void bounce_end(struct backend_io *io, uint32_t count)
+{
+	struct bounce *bounce = attachment_of(io)->memory->bounce;
+	struct list *waiter = list_pop(&bounce->waiters);
+
+	if (io->opcode == BACKEND_READ && count)
+		spanv_write(io->data, (uint32_t)io->moved, bounce_ptr(bounce, io->piece), count);
+	bounce_put(bounce, io->piece);
+	io->piece = PIECE_NONE;
+	if (waiter)
+		rw_issue(list_entry(waiter, struct backend_io, link));
+}
+
+/*
+ * A request failed in a way that may be its rung's fault. True when it was sent again, on the next
+ * one; nothing is lost by that, as what was moved already is moved to the same place again.
+ */
+static bool rw_fell(struct backend_io *io, int *error)
+{
+	const struct uring_backend *ub = uring_of(io->backend);
+	struct uring_attachment *at = attachment_of(io);
+	bool vector = io->rung == DATAPATH_STORAGE_DMABUF_VECTORED;
+
+	if (io->rung > DATAPATH_STORAGE_DMABUF || !uring_dmabuf_error(*error))
+		return false;
+	if (*error == -ENOENT && ub->gone && ub->gone(ub)) {
+		*error = -ENODEV;
+		return false;
 	}
-	if (write && io->flags & BACKEND_IO_FUA)
-		sqe->rw_flags = RWF_DSYNC;
+	uring_dmabuf_lost(&at->dmabufs[io->data->v[0].area->slot], *error,
+			  vector && (*error == -EINVAL || *error == -EOPNOTSUPP));
+	io->rung++;
+	io->retries = 0;
+	rw_issue(io);
+	return true;
+}
+
+/* -------------------------------------------------------------------------------- any kind of I/O */
+
+static bool io_is_rw(const struct backend_io *io)
+{
+	return io->opcode == BACKEND_READ || io->opcode == BACKEND_WRITE;
 }
 
 static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
@@ -86,10 +264,6 @@ static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
 	int index = (int)ub->file_index;
 
 	switch (io->opcode) {
-	case BACKEND_READ:
-	case BACKEND_WRITE:
-		rw_prep(io, sqe);
-		break;
 	case BACKEND_FLUSH:
 		io_uring_prep_fsync(sqe, index, IORING_FSYNC_DATASYNC);
 		break;
@@ -104,7 +278,7 @@ static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
 						FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 						io->offset, io->len);
 		break;
-	case BACKEND_OPCODES:
+	default:
 		assert(0 && "an opcode");
 	}
 }
@@ -113,8 +287,13 @@ static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
 static void io_issue(struct backend_io *io)
 {
 	const struct uring_backend *ub = uring_of(io->backend);
-	struct io_uring_sqe *sqe = loop_sqe(io->loop);
+	struct io_uring_sqe *sqe;
 
+	if (io_is_rw(io)) {
+		rw_issue(io);
+		return;
+	}
+	sqe = loop_sqe(io->loop);
 	switch ((enum uring_stage)io->stage) {
 	case STAGE_UNMAP:
 		io_uring_prep_fallocate(sqe, (int)ub->file_index, ub->zero_unmap_mode, io->offset,
@@ -155,10 +334,13 @@ static bool rw_moved(struct backend_io *io, uint32_t count, int *error)
 /* The request failed. True when the I/O is over, with *@error; else another was sent. */
 static bool io_failed(struct backend_io *io, int *error)
 {
-	if ((*error == -EAGAIN || *error == -EINTR) && io->retries++ < URING_RETRIES) {
+	if ((*error == -EAGAIN || *error == -EINTR) && io->retries < URING_RETRIES) {
+		io->retries++;
 		io_issue(io);
 		return false;
 	}
+	if (io_is_rw(io) && io->retries != URING_CANCELLED && rw_fell(io, error))
+		return false;
 	/* Some devices find out only now that they cannot; writing zeroes always works. */
 	if (*error == -EOPNOTSUPP && io->stage == STAGE_UNMAP) {
 		io->stage = STAGE_MAIN;
@@ -185,14 +367,16 @@ static void io_finish(struct backend_io *io, int error)
 static void uring_done(struct op *op, int res, uint32_t flags)
 {
 	struct backend_io *io = container_of(op, struct backend_io, op);
-	bool rw = io->opcode == BACKEND_READ || io->opcode == BACKEND_WRITE;
 	int error = MIN(res, 0);
 
 	(void)flags;
+	if (io->piece >= 0)
+		bounce_end(io, (uint32_t)MAX(res, 0));
 	if (error) {
 		if (!io_failed(io, &error))
 			return;
-	} else if (rw) {
+	} else if (io_is_rw(io)) {
+		counter_add(&attachment_of(io)->bytes[io->rung], (uint64_t)res);
 		if (!rw_moved(io, (uint32_t)res, &error))
 			return;
 	} else if (io->opcode == BACKEND_WRITE_ZEROES && io->flags & BACKEND_IO_FUA &&
@@ -214,6 +398,8 @@ void uring_submit(struct backend *backend, struct loop *loop, struct backend_io 
 	io->op.done = uring_done;
 	io->moved = 0;
 	io->retries = 0;
+	io->rung = 0;
+	io->piece = PIECE_NONE;
 	io->stage = STAGE_MAIN;
 	if (io->opcode == BACKEND_WRITE_ZEROES && io->flags & BACKEND_IO_UNMAP &&
 	    ub->zero_unmap_mode != ub->zero_mode)
@@ -224,12 +410,18 @@ void uring_submit(struct backend *backend, struct loop *loop, struct backend_io 
 void uring_cancel(struct backend *backend, struct loop *loop, struct backend_io *io)
 {
 	(void)backend;
+	if (io->piece == PIECE_WAITING) {
+		list_del(&io->link);
+		io->done(io, -ECANCELED);
+		return;
+	}
 	/* Retrying what was interrupted by this would undo it. */
-	io->retries = URING_RETRIES;
+	io->retries = URING_CANCELLED;
 	loop_cancel(loop, &io->op);
 }
 
-int uring_attach(struct backend *backend, struct loop *loop, unsigned index)
+int uring_attach(struct backend *backend, struct loop *loop, unsigned index,
+		 const struct backend_memory *memory)
 {
 	struct uring_backend *ub = uring_of(backend);
 	int rc = loop_file_set(loop, index, ub->fd);
@@ -239,14 +431,24 @@ int uring_attach(struct backend *backend, struct loop *loop, unsigned index)
 		return rc;
 	ub->file_index = index;
 	ub->attached = true;
-	return 0;
+	rc = uring_memory_attach(ub, loop, memory);
+	if (rc)
+		loop_file_set(loop, index, -1);
+	return rc;
 }
 
 void uring_detach(struct backend *backend, struct loop *loop, unsigned index)
 {
 	(void)backend;
 	assert(uring_of(backend)->file_index == index);
+	uring_memory_detach(loop_file_data(loop, index));
 	loop_file_set(loop, index, -1);
+}
+
+void uring_close(struct uring_backend *ub)
+{
+	uring_memory_free(ub);
+	close(ub->fd);
 }
 
 int uring_direct_align(int fd, uint32_t *mem, uint32_t *offset)

@@ -5,6 +5,8 @@
 
 #include "target/backend/backend.h"
 
+struct uring_attachment;
+
 /* How blocks are deallocated. */
 enum uring_discard {
 	URING_DISCARD_NONE,
@@ -23,6 +25,7 @@ struct uring_backend {
 	int zero_unmap_mode; /* the same where deallocating is welcome */
 	/* Asked after an error: is the device gone? Does not block. NULL: it cannot go. */
 	bool (*gone)(const struct uring_backend *ub);
+	struct uring_attachment *attachments; /* one per loop, owned; uring_memory.h */
 };
 
 /*
@@ -37,10 +40,22 @@ int uring_direct_align(int fd, uint32_t *mem, uint32_t *offset);
  */
 int uring_lock(int fd, bool shared);
 
+/*
+ * The rung that READ or WRITE @io takes on its loop, which is that of @at: the best one that its
+ * memory, the backend and the kernel have, and none better than io->rung. Pure.
+ */
+enum datapath_storage uring_rung(const struct uring_attachment *at, const struct backend_io *io);
+
 /* The operations that file and block share. */
-int uring_attach(struct backend *backend, struct loop *loop, unsigned index);
+int uring_attach(struct backend *backend, struct loop *loop, unsigned index,
+		 const struct backend_memory *memory);
 void uring_submit(struct backend *backend, struct loop *loop, struct backend_io *io);
 void uring_cancel(struct backend *backend, struct loop *loop, struct backend_io *io);
+void uring_path(struct backend *backend, const struct loop *loop, unsigned index,
+		const struct area *area, struct datapath_facts *facts,
+		uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
 void uring_detach(struct backend *backend, struct loop *loop, unsigned index);
+/* Closes the descriptor and frees what attaching made; the backend's memory is its owner's to free. */
+void uring_close(struct uring_backend *ub);
 
 #endif

@@ -42,6 +42,11 @@ enum limits {
 	LOOP_MAX_BUFFERS = 1 << 14, /* registered buffers of a ring; the kernel takes no more */
 	LOOP_BATCH = 256, /* completions handled before what they produced is submitted */
 
+	/* Dma-bufs registered with io_uring. */
+	REGBUF_TRIES = 16,         /* of the read that tries one out, while the kernel says EAGAIN */
+	REGBUF_RETRY_MIN_MS = 1000, /* until one that was lost is registered again; doubled each time */
+	REGBUF_RETRY_MAX_MS = 64000,
+
 	/* Times. */
 	KATO_DEFAULT_DISCOVERY_MS = 120000,
 	KATO_GRANULARITY_MS = 100, /* KAS 1 */

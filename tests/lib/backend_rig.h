@@ -8,8 +8,9 @@
 #include "dmabuf/pool.h"
 #include "loop_thread.h"
 #include "target/backend/backend.h"
+#include "target/backend/bounce.h"
 
-enum { RIG_INDEX = 7, RIG_MEMORY = 8 << 20, RIG_SPANS = 16 };
+enum { RIG_INDEX = 7, RIG_MEMORY = 8 << 20, RIG_SPARE = 64 << 10, RIG_SPANS = 16 };
 
 struct rig {
 	struct config_namespace config;
@@ -17,6 +18,9 @@ struct rig {
 	struct backend *backend;
 	struct area area;  /* registered as a fixed buffer */
 	struct area plain; /* not registered */
+	struct pool spare; /* the end of `area`, which no test uses */
+	struct bounce bounce;
+	struct backend_memory memory;
 };
 
 static inline struct config_namespace rig_config(const char *backend)
@@ -35,7 +39,7 @@ static inline struct config_namespace rig_config(const char *backend)
 
 static inline void rig_open(struct rig *rig)
 {
-	const struct area_spec spec = { .name = "rig", .size = RIG_MEMORY };
+	const struct area_spec spec = { .name = "rig", .size = RIG_MEMORY + RIG_SPARE };
 	char err[BACKEND_ERROR_MAX] = "";
 	int rc = backend_open(&rig->config, &rig->backend, err, sizeof(err));
 
@@ -45,8 +49,14 @@ static inline void rig_open(struct rig *rig)
 	assert_int_equal(area_create(&rig->area, "auto", &spec), 0);
 	assert_int_equal(area_create(&rig->plain, "anon", &spec), 0);
 	assert_int_equal(area_register_fixed(&rig->area, &rig->lt.loop, 0), 0);
+	assert_int_equal(pool_init(&rig->spare, &rig->area, RIG_MEMORY, RIG_SPARE), 0);
+	assert_int_equal(bounce_init(&rig->bounce, &rig->lt.loop, 1), 0);
+	rig->memory = (struct backend_memory){
+		.areas = { &rig->area }, .pool = &rig->spare, .bounce = &rig->bounce
+	};
 	if (rig->backend->ops->attach)
-		assert_int_equal(rig->backend->ops->attach(rig->backend, &rig->lt.loop, RIG_INDEX), 0);
+		assert_int_equal(rig->backend->ops->attach(rig->backend, &rig->lt.loop, RIG_INDEX,
+							   &rig->memory), 0);
 	loop_thread_start(&rig->lt);
 }
 
@@ -64,6 +74,8 @@ static inline void rig_close(struct rig *rig)
 	loop_thread_call(&rig->lt, rig_detach, rig);
 	loop_thread_stop(&rig->lt);
 	rig->backend->ops->close(rig->backend);
+	bounce_fini(&rig->bounce);
+	pool_fini(&rig->spare);
 	area_destroy(&rig->area);
 	area_destroy(&rig->plain);
 }

@@ -330,10 +330,21 @@ static void show_listener_paths(const struct json_object *rows, FILE *out)
 	table_fini(&table);
 }
 
+/* Bytes by rung; those of a dma-buf in one sum. */
+static void cells_moved(struct table *table, const struct json_object *bytes)
+{
+	table_cell(table, "%s", bytes_text(number(bytes, "dmabuf-vectored") +
+					   number(bytes, "dmabuf")).s);
+	cell_bytes(table, bytes, "fixed");
+	cell_bytes(table, bytes, "plain");
+	cell_bytes(table, bytes, "bounce");
+}
+
 static void show_storage_paths(const struct json_object *rows, FILE *out)
 {
 	static const char *const headings[] = {
-		"SUBSYSTEM", ">NSID", "BACKEND", "PATH", "RUNG", "WHY NO BETTER ONE", NULL,
+		"SUBSYSTEM", ">NSID",  "BACKEND", "PATH", "RUNG", ">BY DMA-BUF",
+		">BY FIXED", ">PLAIN", ">STAGED", "WHY NO BETTER ONE", NULL,
 	};
 	struct json_object *row;
 	struct table table;
@@ -345,6 +356,7 @@ static void show_storage_paths(const struct json_object *rows, FILE *out)
 		cell_text(&table, row, "backend");
 		cell_text(&table, row, "path");
 		cell_text(&table, member(row, "storage"), "rung");
+		cells_moved(&table, member(row, "storage_bytes"));
 		cell_text(&table, member(row, "storage"), "why_not_better");
 	}
 	table_print(&table, out);

@@ -476,6 +476,7 @@ static void test_datapath(void **state)
 	row = row_of(reply, "namespaces", 0);
 	assert_text(row, "nqn", NQN "one");
 	assert_text(member(row, "storage"), "rung", datapath_storage_name(DATAPATH_STORAGE_MEMORY));
+	assert_number(member(row, "storage_bytes"), "fixed", 0);
 	assert_int_equal(length_of(reply, "areas"), 2);
 	row = row_of(reply, "areas", 1);
 	assert_number(row, "worker", 1);

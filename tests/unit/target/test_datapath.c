@@ -4,7 +4,7 @@
 
 #include "target/datapath.h"
 
-enum { FACTS = 8 };
+enum { FACTS = 9 };
 
 static struct datapath_facts facts_of(unsigned bits)
 {
@@ -17,6 +17,7 @@ static struct datapath_facts facts_of(unsigned bits)
 		.dmabuf_vectored = { bits & 32, "no vectors" },
 		.area_fixed = { bits & 64, "area not fixed" },
 		.backend_fixed = { bits & 128, "backend not fixed" },
+		.area_reachable = { bits & 256, "not pinnable" },
 	};
 
 	return facts;
@@ -53,9 +54,12 @@ static void check_storage(unsigned bits, const struct datapath *path)
 	} else if ((bits & 192) == 192) {
 		assert_int_equal(path->storage, DATAPATH_STORAGE_FIXED);
 		assert_string_equal(why, "no dma-buf");
-	} else {
+	} else if (bits & 256) {
 		assert_int_equal(path->storage, DATAPATH_STORAGE_PLAIN);
 		assert_string_equal(why, bits & 128 ? "area not fixed" : "backend not fixed");
+	} else {
+		assert_int_equal(path->storage, DATAPATH_STORAGE_BOUNCE);
+		assert_string_equal(why, "not pinnable");
 	}
 }
 

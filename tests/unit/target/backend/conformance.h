@@ -417,7 +417,8 @@ static void two_loops_at_once(void **state)
 
 	loop_thread_init(&second.lt);
 	if (backend->ops->attach)
-		assert_int_equal(backend->ops->attach(backend, &second.lt.loop, RIG_INDEX), 0);
+		assert_int_equal(backend->ops->attach(backend, &second.lt.loop, RIG_INDEX,
+						      &f->rig.memory), 0);
 	loop_thread_start(&second.lt);
 	crowd_init(&crowds[0], f, &f->rig.lt, &f->rig.area, 0, DEVICE_BYTES / 2 / DEPTH);
 	/* Memory that is registered with the other loop must be taken as plain memory here. */

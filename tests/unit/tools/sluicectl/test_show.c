@@ -117,12 +117,15 @@ static void test_datapath(void **state)
 		"\"receive\":{\"rung\":\"recv\",\"why_not_better\":\"no NIC\"},"
 		"\"transmit\":{\"rung\":\"send\",\"why_not_better\":null}}],"
 		"\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"backend\":\"ram\",\"path\":\"ram 1 MiB\","
-		"\"storage\":{\"rung\":\"memory\",\"why_not_better\":null}}],"
+		"\"storage\":{\"rung\":\"memory\",\"why_not_better\":null},"
+		"\"storage_bytes\":{\"dmabuf-vectored\":1024,\"dmabuf\":2048,\"fixed\":4096,"
+		"\"plain\":5120,\"bounce\":6144}}],"
 		"\"areas\":[{\"worker\":0,\"provider\":\"anon\",\"size_bytes\":4194304,"
 		"\"faces\":[\"cpu\",\"fixed\"],\"fixed_registered\":true,\"why_not\":\"no udmabuf\"}]}",
 		PIECES("here (discovery)", "tcp ::1 port 4420", "waiting: no such address",
 		       "receive", "recv", "no NIC\n", "transmit", "send", "-\n", "nqn.a", "1",
-		       "ram", "ram 1 MiB", "memory", "-\n", "0", "anon", "4 MiB", "cpu, fixed",
+		       "ram", "ram 1 MiB", "memory", "3 KiB", "4 KiB", "5 KiB", "6 KiB", "-\n", "0",
+		       "anon", "4 MiB", "cpu, fixed",
 		       "fixed buffer", "no udmabuf\n"));
 }
 
