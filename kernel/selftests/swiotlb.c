@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DMA by way of bounce buffers (swiotlb=force on the kernel's command line): a registered dma-buf
+ * either moves right data or is refused, with an error that says that it cannot be mapped as it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "buffers.h"
+#include "disk.h"
+#include "ring.h"
+#include "selftest.h"
+#include "verify.h"
+
+enum {
+	BUFFER_LEN = 2 << 20,
+	TRANSFER_LEN = 64 << 10,
+};
+
+static void data_check(struct ring *ring, const struct disk *disk, const struct buffer *buffer)
+{
+	struct iovec parts[] = { fragment(65536, 32768), fragment(8192, 32768) };
+	struct transfer transfer = { .fragments = parts, .nr = 2, .vectored = true,
+				     .off = 1 << 20 };
+	struct verify verify;
+
+	verify_init(&verify, ring, disk, buffer, TRANSFER_LEN);
+	check_range(&verify, 0, TRANSFER_LEN, 1 << 20, buffer->name);
+	check_range(&verify, BUFFER_LEN - TRANSFER_LEN, TRANSFER_LEN, 1 << 20, buffer->name);
+	check_write(&verify, &transfer, buffer->name);
+	check_read(&verify, &transfer, buffer->name);
+	verify_fini(&verify);
+}
+
+static void kind_check(struct ring *ring, const struct disk *disk, enum buffer_kind kind)
+{
+	struct buffer buffer;
+	int rc = buffer_open(&buffer, kind, BUFFER_LEN);
+
+	if (rc) {
+		skip_one("%s: %s", buffer_kind_name(kind), result_text(rc));
+		return;
+	}
+	rc = ring_register_dmabuf(ring, 0, buffer.fd, disk->fd);
+	if (rc == 1) {
+		check(true, "%s: registered", buffer.name);
+		data_check(ring, disk, &buffer);
+		check_eq(ring_clear(ring, 0), 1, "%s: unregistration", buffer.name);
+	} else {
+		check_either(rc, -EOPNOTSUPP, -EIO, "%s: refused", buffer.name);
+	}
+	buffer_close(&buffer);
+}
+
+int main(int argc, char **argv)
+{
+	enum buffer_kind kind;
+	struct disk disk;
+	struct ring ring;
+	int rc;
+
+	selftest_start();
+	if (argc != 2) {
+		fprintf(stderr, "usage: swiotlb DEVICE\nDestroys the content of the block device.\n");
+		return 1;
+	}
+	ring_require_dmabuf();
+	disk_open(&disk, argv[1]);
+	rc = ring_open(&ring, 8, 0);
+	if (!rc)
+		rc = ring_table(&ring, 1);
+	if (rc)
+		fatal("a ring: %s", result_text(rc));
+	for (kind = 0; kind < BUFFER_KINDS; kind++)
+		kind_check(&ring, &disk, kind);
+	ring_close(&ring);
+	disk_close(&disk);
+	return selftest_end();
+}
