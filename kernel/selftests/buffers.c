@@ -16,6 +16,8 @@
 
 #define PAGE_LEN 4096U
 #define HUGE_LEN (2U << 20)
+#define BUFINFO "/sys/kernel/debug/dma_buf/bufinfo"
+#define DETACH_MS_MAX 20000
 #define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 
 static const char *const kind_names[BUFFER_KINDS] = {
@@ -222,4 +224,31 @@ void buffer_cpu_begin(const struct buffer *buffer)
 void buffer_cpu_end(const struct buffer *buffer)
 {
 	cpu_sync(buffer, DMA_BUF_SYNC_END);
+}
+
+long attachments_count(void)
+{
+	FILE *file = fopen(BUFINFO, "re");
+	long total = 0, here;
+	char line[512];
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Total %ld devices attached", &here) == 1)
+			total += here;
+	fclose(file);
+	return total;
+}
+
+long attachments_wait(long wanted)
+{
+	uint64_t end_ms = now_ms() + DETACH_MS_MAX;
+	long count = attachments_count();
+
+	while (count >= 0 && count != wanted && now_ms() < end_ms) {
+		sleep_ms(20);
+		count = attachments_count();
+	}
+	return count;
 }

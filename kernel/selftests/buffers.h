@@ -51,4 +51,12 @@ const char *buffer_kind_name(enum buffer_kind kind);
 /* Sees to it that there are huge pages for len bytes, where the program may. */
 void huge_pages_provide(size_t len);
 
+/*
+ * The attachments of all dma-bufs of the machine, or a negative errno without debugfs. What a closed
+ * ring had is given back in the background: attachments_wait() waits a while for a number, and
+ * returns the last it saw.
+ */
+long attachments_count(void);
+long attachments_wait(long wanted);
+
 #endif

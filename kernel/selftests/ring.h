@@ -15,6 +15,7 @@
 
 enum {
 	OP_SEND_ZC = 47,
+	OP_SENDMSG_ZC = 48,
 	OP_READV_FIXED = 60,
 	OP_WRITEV_FIXED = 61,
 };

@@ -23,6 +23,12 @@ void selftest_start(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
+void selftest_child(void)
+{
+	checks = 0;
+	failures = 0;
+}
+
 int selftest_end(void)
 {
 	printf("%u checks, %u failed\n", checks, failures);

@@ -18,6 +18,9 @@
  */
 void selftest_start(void);
 
+/* To be called first in a process that was forked: its checks are its own. */
+void selftest_child(void);
+
 /* Prints "N checks, N failed"; returns the exit code. */
 int selftest_end(void);
 
