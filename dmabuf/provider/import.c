@@ -27,11 +27,11 @@
 #endif
 
 enum {
-	IMPORT_TIMEOUT_MS = 5000, /* from connecting to the whole answer */
-	IMPORT_AGAIN_MS = 10,	  /* between tries while the peer's queue of connections is full */
-	IMPORT_ANSWER_MAX = 512,  /* bytes, with the newline */
-	IMPORT_DEPTH_MAX = 4,	  /* of the answer's JSON */
-	IMPORT_FDS_MAX = 4,	  /* taken to be closed; one is right */
+	IMPORT_TIMEOUT_MS = 20000, /* to the whole answer; memory may be made for it */
+	IMPORT_AGAIN_MS = 10,	   /* between tries while the peer's queue of connections is full */
+	IMPORT_ANSWER_MAX = 512,   /* bytes, with the newline */
+	IMPORT_DEPTH_MAX = 4,	   /* of the answer's JSON */
+	IMPORT_FDS_MAX = 4,	   /* taken to be closed; one is right */
 };
 
 /* One conversation with the process that exports. */

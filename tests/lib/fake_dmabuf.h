@@ -2,7 +2,7 @@
 /*
  * A dma-buf and a DMA heap for machines that have neither: in a test that includes this, a memfd passes
  * for a dma-buf, and any file for a heap when the test says so. Takes the place of the C library's
- * ioctl() and fstatfs() in the test's own program.
+ * ioctl(), fstatfs() and clock_gettime() in the test's own program.
  */
 #ifndef SLUICE_TESTS_LIB_FAKE_DMABUF_H
 #define SLUICE_TESTS_LIB_FAKE_DMABUF_H
@@ -17,7 +17,9 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -28,6 +30,7 @@ static struct {
 	uint64_t heap_bytes; /* of the last allocation */
 	unsigned heap_flags;
 	bool not_a_dmabuf; /* fstatfs() tells the truth */
+	int clock_ahead_s; /* atomic: of the real time */
 } fake;
 
 static inline int fake_heap_ioctl(struct dma_heap_allocation_data *data)
@@ -80,6 +83,14 @@ int fstatfs(int fd, struct statfs *fs)
 	(void)fd;
 	*fs = (struct statfs){ .f_type = fake.not_a_dmabuf ? TMPFS_MAGIC : 0x444d4142 };
 	return 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, now);
+
+	now->tv_sec += __atomic_load_n(&fake.clock_ahead_s, __ATOMIC_RELAXED);
+	return rc;
 }
 
 #endif

@@ -19,7 +19,8 @@ struct peer {
 	int flags;	    /* that the descriptors are opened with */
 	size_t size;	    /* of what they stand for */
 	bool apart;	    /* each byte of the answer by itself */
-	bool silent;	    /* keeps the connection and says nothing */
+	bool silent;	    /* keeps the connection and says nothing more */
+	int late_s;	    /* makes the clock go on by so much before it answers */
 	int listener;
 	char request[256];
 	pthread_t thread;
@@ -90,6 +91,7 @@ static void *peer_main(void *arg)
 			break;
 		len += (size_t)n;
 	}
+	__atomic_store_n(&fake.clock_ahead_s, peer->late_s, __ATOMIC_RELAXED);
 	if (peer->answer)
 		peer_answer(peer, sock);
 	/* Until the other side has had enough. */
@@ -296,16 +298,34 @@ static void a_peer_that_is_not_there_is_named(void **state)
 	assert_non_null(strstr(area.why_not, "Connection refused"));
 }
 
-static void a_silent_peer_is_given_up(void **state)
+/* A byte now and then does not prolong it. */
+static void a_peer_that_takes_too_long_is_given_up(void **state)
 {
-	struct peer peer = { .silent = true };
+	struct peer peer = { .answer = "{", .silent = true, .late_s = 21 };
 	struct area area;
 
 	(void)state;
 	peer_start(&peer);
 	assert_int_equal(area_create(&area, "import", &spec), -ETIMEDOUT);
 	peer_stop(&peer);
-	assert_non_null(strstr(area.why_not, "did not answer within 5 s"));
+	assert_non_null(strstr(area.why_not, "did not answer within 20 s"));
+}
+
+static void a_slow_peer_is_awaited(void **state)
+{
+	struct peer peer = { .answer = RIGHT,
+			     .n_fds = 1,
+			     .flags = O_RDWR,
+			     .size = 2 * MIB,
+			     .apart = true,
+			     .late_s = 15 };
+	struct area area;
+
+	(void)state;
+	peer_start(&peer);
+	assert_int_equal(area_create(&area, "import", &spec), 0);
+	peer_stop(&peer);
+	area_destroy(&area);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_root_remove)
@@ -318,7 +338,8 @@ int main(void)
 		TEST(wrong_answers_are_refused),
 		TEST(a_file_is_no_dmabuf),
 		TEST(a_peer_that_is_not_there_is_named),
-		TEST(a_silent_peer_is_given_up),
+		TEST(a_peer_that_takes_too_long_is_given_up),
+		TEST(a_slow_peer_is_awaited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# The default memory is a dma-buf, too, where the kernel has udmabuf; of huge pages where there are any.
+
+limit=/sys/module/udmabuf/parameters/size_limit_mb
+[ -e /dev/udmabuf ] || skip "the kernel has no /dev/udmabuf"
+
+# Sets area to the first worker's.
+area_get() {
+	area=$(sluicectl --socket "$run/control.sock" --json datapath | jq -c '.areas[0]')
+	note "$area"
+}
+
+free_huge_pages() {
+	awk '/^HugePages_Free/ { print $2 }' /proc/meminfo
+}
+
+note "ordinary pages"
+target_start_default
+area_get
+assert_eq "provider" memfd "$(json_get "$area" .provider)"
+assert_eq "faces" cpu,fixed,dmabuf "$(json_get "$area" '.faces | join(",")')"
+assert_eq "why not" null "$(json_get "$area" .why_not)"
+target_stop
+
+note "more than udmabuf takes: what to set is said, and it works without"
+kept=$(<$limit)
+echo 16 >$limit
+target_start
+area_get
+echo "$kept" >$limit
+assert_eq "faces" cpu,fixed "$(json_get "$area" '.faces | join(",")')"
+assert_match "why not" "udmabuf takes at most 16 MiB, this is 32 MiB: write 32 to $limit" \
+	"$(json_get "$area" .why_not)"
+target_stop
+
+note "huge pages"
+echo 40 >/proc/sys/vm/nr_hugepages
+free=$(free_huge_pages)
+[ "$free" -ge 32 ] || skip "the guest's memory is in too many pieces for huge pages"
+target_start
+area_get
+assert_eq "faces" cpu,fixed,dmabuf "$(json_get "$area" '.faces | join(",")')"
+assert_ge "huge pages in use" 16 $((free - $(free_huge_pages)))
+host_connect "$nqn"
+namespace_wait "$nqn" 1
+fio_matrix "$device" 4k:8 64k:4
+host_disconnect "$nqn"
+target_stop
+assert_eq "huge pages given back" "$free" "$(free_huge_pages)"
+echo 0 >/proc/sys/vm/nr_hugepages
