@@ -4,16 +4,20 @@
 #define SLUICE_TESTS_LIB_BACKEND_RIG_H
 
 #include <dirent.h>
+#include <unistd.h>
 
 #include "dmabuf/pool.h"
 #include "loop_thread.h"
 #include "target/backend/backend.h"
 #include "target/backend/bounce.h"
+#include "target/backend/uring_memory.h"
 
 enum { RIG_INDEX = 7, RIG_MEMORY = 8 << 20, RIG_SPARE = 64 << 10, RIG_SPANS = 16 };
 
 struct rig {
 	struct config_namespace config;
+	/* What rig_open() takes away from the memory, so that no better rung than this is left. */
+	enum datapath_storage rung;
 	struct loop_thread lt;
 	struct backend *backend;
 	struct area area;  /* registered as a fixed buffer */
@@ -37,6 +41,51 @@ static inline struct config_namespace rig_config(const char *backend)
 	return config;
 }
 
+/* How I/O with the rig's area goes; a backend that does not say has the rung of plain memory. */
+static inline const char *rig_path(const struct rig *rig, struct datapath *path,
+				   uint64_t bytes[DATAPATH_STORAGE_RUNGS])
+{
+	struct backend *backend = rig->backend;
+	struct datapath_facts facts = {
+		.mapped = { false, "" },
+		.dmabuf_registered = { false, "the backend registers no dma-bufs" },
+		.dmabuf_vectored = { false, "" },
+		.area_fixed = { rig->area.fixed_index != AREA_NOT_FIXED, "not registered" },
+		.backend_fixed = { backend->limits.fixed, "the backend takes none" },
+		.area_reachable = { true, "" },
+	};
+
+	memset(bytes, 0, DATAPATH_STORAGE_RUNGS * sizeof(*bytes));
+	if (backend->ops->path)
+		backend->ops->path(backend, &rig->lt.loop, RIG_INDEX, &rig->area, &facts, bytes);
+	datapath_choose(&facts, path);
+	return path->storage_why;
+}
+
+/* Waits for the end of what the backend tries when its loop starts to run. */
+static inline void rig_settle(struct rig *rig)
+{
+	uint64_t bytes[DATAPATH_STORAGE_RUNGS];
+	struct datapath path;
+
+	for (int ms = 0; strstr(rig_path(rig, &path, bytes), "being tried"); ms++) {
+		if (ms > 10000)
+			fail_msg("%s", path.storage_why);
+		usleep(1000);
+	}
+}
+
+/* Takes away what the rungs above rig->rung need. */
+static inline void rig_restrict(struct rig *rig)
+{
+	if (rig->rung > DATAPATH_STORAGE_DMABUF)
+		rig->area.faces &= ~(unsigned)AREA_FACE_DMABUF;
+	if (rig->rung > DATAPATH_STORAGE_PLAIN) {
+		rig->area.faces &= ~(unsigned)AREA_FACE_FIXED;
+		rig->plain.faces &= ~(unsigned)AREA_FACE_FIXED;
+	}
+}
+
 static inline void rig_open(struct rig *rig)
 {
 	const struct area_spec spec = { .name = "rig", .size = RIG_MEMORY + RIG_SPARE };
@@ -48,7 +97,9 @@ static inline void rig_open(struct rig *rig)
 	loop_thread_init(&rig->lt);
 	assert_int_equal(area_create(&rig->area, "auto", &spec), 0);
 	assert_int_equal(area_create(&rig->plain, "anon", &spec), 0);
-	assert_int_equal(area_register_fixed(&rig->area, &rig->lt.loop, 0), 0);
+	rig_restrict(rig);
+	if (rig->rung <= DATAPATH_STORAGE_FIXED)
+		assert_int_equal(area_register_fixed(&rig->area, &rig->lt.loop, 0), 0);
 	assert_int_equal(pool_init(&rig->spare, &rig->area, RIG_MEMORY, RIG_SPARE), 0);
 	assert_int_equal(bounce_init(&rig->bounce, &rig->lt.loop, 1), 0);
 	rig->memory = (struct backend_memory){
@@ -58,6 +109,13 @@ static inline void rig_open(struct rig *rig)
 		assert_int_equal(rig->backend->ops->attach(rig->backend, &rig->lt.loop, RIG_INDEX,
 							   &rig->memory), 0);
 	loop_thread_start(&rig->lt);
+	rig_settle(rig);
+	/* As with a kernel that knows no vectors. */
+	if (rig->rung == DATAPATH_STORAGE_DMABUF && rig->backend->ops->path == uring_path) {
+		struct uring_attachment *at = loop_file_data(&rig->lt.loop, RIG_INDEX);
+
+		__atomic_store_n(&at->dmabufs[rig->area.slot].vectored, false, __ATOMIC_RELAXED);
+	}
 }
 
 static inline void rig_detach(void *arg)

@@ -50,6 +50,34 @@ static void append_merges_what_touches(void **state)
 	assert_int_equal(sv.len, 0);
 }
 
+/* As an iovec of addresses, less where the area begins; no memory is looked at. */
+static void offsets_are_places_in_the_area(void **state)
+{
+	struct unit_random r = { 5 };
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		struct iovec iov[MAX_SPANS], places[MAX_SPANS];
+		uint32_t skip = unit_random_below(&r, DATA_BYTES);
+		uint32_t len = unit_random_below(&r, DATA_BYTES - skip + 1);
+		struct span room[MAX_SPANS];
+		struct spanv sv;
+		int n;
+
+		vector_scatter(&sv, room, &r);
+		n = spanv_iovec(&sv, skip, len, iov, MAX_SPANS);
+		area.faces = 0;
+		assert_int_equal(spanv_offsets(&sv, skip, len, places, MAX_SPANS), n);
+		area.faces = AREA_FACE_CPU;
+		for (int i = 0; i < n; i++) {
+			assert_ptr_equal(memory + (uintptr_t)places[i].iov_base, iov[i].iov_base);
+			assert_int_equal(places[i].iov_len, iov[i].iov_len);
+		}
+		if (n > 1)
+			assert_int_equal(spanv_offsets(&sv, skip, len, places, n - 1), -ENOBUFS);
+	}
+}
+
 static void append_does_not_merge_areas(void **state)
 {
 	struct area other = area;
@@ -158,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(append_merges_what_touches),
+		cmocka_unit_test(offsets_are_places_in_the_area),
 		cmocka_unit_test(append_does_not_merge_areas),
 		cmocka_unit_test(write_then_read_any_part),
 		cmocka_unit_test(iovec_describes_the_same_bytes),

@@ -17,10 +17,12 @@ struct conformance_case {
 	uint64_t size;
 	uint32_t block_size;
 	const char *fault;
+	enum datapath_storage rung; /* that I/O is held to; the best one is 0 */
 	bool forgets;    /* keeps no data: reads give zeroes */
 	bool persistent; /* what was written is there when it is opened again */
 	bool direct;     /* must bypass the page cache */
 	bool exclusive;  /* a second open is refused */
+	bool larger;     /* the device has more than DEVICE_BYTES; the rest is left alone */
 };
 
 struct fixture {
@@ -39,6 +41,7 @@ static void fixture_config(struct fixture *f)
 	f->rig.config = rig_config(c->backend);
 	f->rig.config.size = c->size;
 	f->rig.config.block_size = c->block_size;
+	f->rig.rung = c->rung;
 	if (c->path)
 		snprintf(f->rig.config.path, sizeof(f->rig.config.path), "%s", c->path);
 	if (c->fault) {
@@ -150,7 +153,10 @@ static void limits_are_sane(void **state)
 	struct fixture *f = *state;
 	const struct backend_limits *limits = &f->rig.backend->limits;
 
-	assert_int_equal(limits->size, DEVICE_BYTES);
+	if (f->c->larger)
+		assert_true(limits->size > DEVICE_BYTES);
+	else
+		assert_int_equal(limits->size, DEVICE_BYTES);
 	assert_in_range(limits->block_shift, MIN_BLOCK_SHIFT, MAX_BLOCK_SHIFT);
 	assert_in_range(limits->phys_shift, limits->block_shift, MAX_BLOCK_SHIFT);
 	if (f->c->block_size)
@@ -207,6 +213,27 @@ static void vectors_read_back(void **state)
 		read_check(f, &f->rig.area, offset, len, most + 1 - n);
 	}
 	device_check(f);
+}
+
+static void data_goes_by_the_rung(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before[DATAPATH_STORAGE_RUNGS], after[DATAPATH_STORAGE_RUNGS];
+	uint32_t len = 64 << 10, pieces = 1;
+	struct datapath path;
+
+	if (!f->c->rung && !f->c->larger)
+		return; /* whatever is best here */
+	rig_path(&f->rig, &path, before);
+	assert_int_equal(path.storage, f->c->rung);
+	if (path.storage == DATAPATH_STORAGE_DMABUF_VECTORED)
+		pieces = 5;
+	write_random(f, &f->rig.area, len, len, pieces, 0);
+	read_check(f, &f->rig.area, len, len, pieces);
+	rig_path(&f->rig, &path, after);
+	for (unsigned i = 0; i < DATAPATH_STORAGE_RUNGS; i++)
+		assert_int_equal(after[i] - before[i], i == f->c->rung ? 2 * len : 0);
+	assert_int_equal(path.storage, f->c->rung);
 }
 
 static void durable_writes_and_flush(void **state)
@@ -396,6 +423,8 @@ static void depth_64_reads_back(void **state)
 struct second_loop {
 	struct fixture *f;
 	struct loop_thread lt;
+	struct bounce bounce;
+	struct backend_memory memory; /* no area of its own */
 };
 
 static void second_detach(void *arg)
@@ -416,9 +445,11 @@ static void two_loops_at_once(void **state)
 	static struct crowd crowds[2];
 
 	loop_thread_init(&second.lt);
+	assert_int_equal(bounce_init(&second.bounce, &second.lt.loop, 1), 0);
+	second.memory.bounce = &second.bounce;
 	if (backend->ops->attach)
 		assert_int_equal(backend->ops->attach(backend, &second.lt.loop, RIG_INDEX,
-						      &f->rig.memory), 0);
+						      &second.memory), 0);
 	loop_thread_start(&second.lt);
 	crowd_init(&crowds[0], f, &f->rig.lt, &f->rig.area, 0, DEVICE_BYTES / 2 / DEPTH);
 	/* Memory that is registered with the other loop must be taken as plain memory here. */
@@ -431,6 +462,7 @@ static void two_loops_at_once(void **state)
 	crowd_wait(&crowds[1]);
 	loop_thread_call(&second.lt, second_detach, &second);
 	loop_thread_stop(&second.lt);
+	bounce_fini(&second.bounce);
 }
 
 static void rig_io_submit_and_cancel(void *arg)
@@ -487,7 +519,7 @@ static void nothing_changed(void **state)
 
 	if (backend->ops->refresh)
 		assert_int_equal(backend->ops->refresh(backend), 0);
-	assert_int_equal(backend_size(backend), DEVICE_BYTES);
+	assert_int_equal(backend_size(backend), backend->limits.size);
 }
 
 static void data_survives_reopening(void **state)
@@ -523,6 +555,7 @@ static const struct {
 	{ "new_blocks_read_zero", new_blocks_read_zero },
 	{ "all_sizes_read_back", all_sizes_read_back },
 	{ "vectors_read_back", vectors_read_back },
+	{ "data_goes_by_the_rung", data_goes_by_the_rung },
 	{ "durable_writes_and_flush", durable_writes_and_flush },
 	{ "write_zeroes_clears_only_its_range", write_zeroes_clears_only_its_range },
 	{ "discard_clears_only_its_range", discard_clears_only_its_range },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The loop: completions, timers in order, messages from other threads, cancelling, waking up. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/loop.h"
+#include "base/regbuf.h"
 
 enum { MANY_TIMERS = 500, MANY_MESSAGES = 2000, MANY_NOPS = 5000, THREADS = 4 };
 
@@ -242,6 +244,39 @@ static void idle_start(void)
 	loop_timer_start(&loop, &idle_timer, 300000000);
 }
 
+/* Each pair of an area and a file has a place of its own, behind those of the areas. */
+static void registered_buffers_have_places(void **state)
+{
+	bool taken[LOOP_AREAS + LOOP_AREAS * 4] = { false };
+
+	(void)state;
+	for (unsigned slot = 0; slot < LOOP_AREAS; slot++) {
+		for (unsigned file = 0; file < 4; file++) {
+			int index = loop_dmabuf_index(&loop, slot, file);
+
+			assert_in_range(index, LOOP_AREAS, ARRAY_SIZE(taken) - 1);
+			assert_false(taken[index]);
+			taken[index] = true;
+		}
+	}
+	/* More files than the kernel's largest table has room for. */
+	loop.n_files = LOOP_MAX_BUFFERS;
+	assert_int_equal(loop_dmabuf_index(&loop, 1, 0), -1);
+	loop.n_files = 4;
+}
+
+/* What is no dma-buf is refused by every kernel, and by one without such buffers before it looks. */
+static void a_foreign_file_is_no_dmabuf(void **state)
+{
+	int probe = regbuf_probe();
+	int rc = loop_dmabuf_set(&loop, LOOP_AREAS, loop.mail_fd, loop.mail_fd);
+
+	(void)state;
+	assert_true(probe == 0 || probe == -EOPNOTSUPP);
+	assert_true(rc == -EINVAL || (!probe && rc == -EOPNOTSUPP));
+	assert_int_equal(loop_buffer_set(&loop, LOOP_AREAS, NULL), 0);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec ts;
@@ -270,6 +305,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cancelled_requests_complete, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_wake_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_costs_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(registered_buffers_have_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_foreign_file_is_no_dmabuf, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
