@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# timeout_s: 240
 # Data buffers whose exporter moves them all the time, as graphics memory under pressure: no byte is
 # lost. And such that the CPU cannot reach, which received data cannot be put into.
 
