@@ -6,6 +6,7 @@
 #include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -235,7 +236,7 @@ long attachments_count(void)
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Total %ld devices attached", &here) == 1)
+		if (strstr(line, "devices attached") && sscanf(line, "Total %ld", &here) == 1)
 			total += here;
 	fclose(file);
 	return total;
