@@ -5,6 +5,9 @@
 
 [ -e /dev/dma_heap/system ] || skip "the kernel has no /dev/dma_heap/system"
 
+# shellcheck source=tests/vm/lib/memory.sh
+source /h/lib/memory.sh
+
 mkdir "$run/sluice.conf.d"
 printf '[memory]\nprovider = heap\n' >"$run/sluice.conf.d/memory.conf"
 attach_default
@@ -13,6 +16,7 @@ paths=$(sluicectl --socket "$run/control.sock" --json datapath)
 note "$(jq -c '.namespaces[].storage, .areas[]' <<<"$paths")"
 assert_eq "provider" heap "$(json_get "$paths" '.areas[0].provider')"
 assert_eq "faces" cpu,dmabuf "$(json_get "$paths" '.areas[0].faces | join(",")')"
+assert_memory_rung
 
 fio_matrix "$device" 512:8 4k:8 64k:4 256k:2
 pattern_write "$device" $((3 << 20)) 131072

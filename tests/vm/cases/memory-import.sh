@@ -21,6 +21,7 @@ serve_with_peer() {
 	note "$(jq -c '.namespaces[].storage, .areas[]' <<<"$paths")"
 	assert_eq "provider" import "$(json_get "$paths" '.areas[0].provider')"
 	assert_eq "faces" cpu,dmabuf "$(json_get "$paths" '.areas[0].faces | join(",")')"
+	assert_memory_rung
 	fio_matrix "$device" "$@"
 	pattern_write "$device" $((3 << 20)) 131072
 	assert_pattern "$device" $((3 << 20)) 131072

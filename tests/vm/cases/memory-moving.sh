@@ -13,10 +13,12 @@ source /h/lib/memory.sh
 peer_configure
 peer_start moving
 attach_default
-note "$(sluicectl --socket "$run/control.sock" --json datapath | jq -c '.namespaces[].storage')"
+assert_memory_rung
 fio_matrix "$device" 4k:8 64k:4
 pattern_write "$device" $((3 << 20)) 131072
 assert_pattern "$drive0" $((3 << 20)) 131072
+note "still so after all the moves"
+assert_memory_rung
 host_disconnect "$nqn"
 target_stop
 peer_stop

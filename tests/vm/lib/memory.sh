@@ -36,6 +36,15 @@ peer_stop() {
 	note "the peer: $(<"$run/peer.out")"
 }
 
+# Without a CPU copy and without a mapping for each I/O, where the kernel registers dma-bufs with drives;
+# elsewhere through memory that can be pinned.
+assert_memory_rung() {
+	local rung=bounce
+	[ ! -e "/sys/block/${drive0#/dev/}/queue/max_hw_dma_buf_sectors_kb" ] || rung=dmabuf-vectored
+	assert_eq "storage rung" "$rung" \
+		"$(sluicectl --socket "$run/control.sock" --json datapath | jq -r '.namespaces[0].storage.rung')"
+}
+
 # What the peer told at its end: buffers, pages_used or moves.
 peer_told() {
 	tr ' ' '\n' <"$run/peer.out" | sed -n "/^$1\$/{n;p}"
