@@ -117,6 +117,59 @@ static void failures(void)
 	close(fd);
 }
 
+/*
+ * Behind an IOMMU the device's addresses come to an end long before the table does: 512 GiB where they
+ * have 39 bits. One dma-buf of little memory is registered until then.
+ */
+static void addresses_exhausted(void)
+{
+	enum { SLOTS = 160 };
+	long before = attachments_count();
+	int fd = dmabuf_repeated(1024, PAGE_LEN), rc = 1;
+	struct ring ring;
+	char domain[32];
+	unsigned int nr;
+
+	section("the device's addresses exhausted");
+	disk_domain_type(&disk, domain, sizeof(domain));
+	if (fd < 0 || strncmp(domain, "DMA", 3)) {
+		skip_one("IOMMU domain %s, udmabuf %s", domain, result_text(fd));
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	ring_with_table(&ring, SLOTS);
+	for (nr = 0; nr < SLOTS; nr++) {
+		rc = ring_register_dmabuf(&ring, nr, fd, disk.fd);
+		if (rc != 1)
+			break;
+	}
+	if (nr == SLOTS) {
+		skip_one("%u registrations of 4 GiB fit", nr);
+	} else {
+		struct request req = { .opcode = IORING_OP_READ_FIXED, .fd = disk.fd,
+				       .len = PAGE_LEN };
+
+		note("%u registrations of 4 GiB fit", nr);
+		check_either(rc, -ENOMEM, -EIO, "one more");
+		check_eq(nr ? ring_io_again(&ring, &req) : 0, PAGE_LEN, "those that fit work");
+		check_eq(ring_clear(&ring, 0), 1, "one unregistered");
+		/* Lazily flushed addresses come back after a moment. */
+		for (nr = 0; nr < 500; nr++) {
+			rc = ring_register_dmabuf(&ring, 0, fd, disk.fd);
+			if (rc == 1)
+				break;
+			sleep_ms(20);
+		}
+		check_eq(rc, 1, "its place is there again");
+	}
+	check_eq(ring_register(&ring, IORING_UNREGISTER_BUFFERS, NULL, 0), 0, "all unregistered");
+	if (before >= 0)
+		check_eq(attachments_wait(before) - before, 0, "attachments left");
+	ring_close(&ring);
+	close(fd);
+}
+
 static void memlock_set(size_t len)
 {
 	struct rlimit limit = { .rlim_cur = len, .rlim_max = len };
@@ -212,6 +265,7 @@ static int memlock_last(const struct buffer *buffer, const struct buffer *second
 
 static void memlock(void)
 {
+	long before = attachments_count();
 	struct buffer buffer, second;
 	struct rlimit old;
 	struct ring ring;
@@ -231,6 +285,8 @@ static void memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &old);
 	buffer_close(&buffer);
 	buffer_close(&second);
+	if (before >= 0)
+		check_eq(attachments_wait(before) - before, 0, "attachments left");
 }
 
 static void mapped_limit(void)
@@ -283,6 +339,7 @@ int main(int argc, char **argv)
 	disk_open(&disk, argv[1]);
 	thousands();
 	failures();
+	addresses_exhausted();
 	memlock();
 	mapped_limit();
 	disk_close(&disk);

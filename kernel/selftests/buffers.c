@@ -125,6 +125,39 @@ static int udmabuf_create(int memfd, size_t len)
 	return fd;
 }
 
+int dmabuf_repeated(unsigned int pieces, uint64_t less)
+{
+	enum { PIECE = 4U << 20 };
+	struct udmabuf_create_list *list;
+	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), memfd, fd;
+	unsigned int i;
+
+	if (dev < 0)
+		return -errno;
+	huge_pages_provide(PIECE);
+	memfd = memfd_open(PIECE, MFD_HUGETLB);
+	if (memfd < 0) {
+		close(dev);
+		return memfd;
+	}
+	list = calloc(1, sizeof(*list) + pieces * sizeof(list->list[0]));
+	if (!list)
+		fatal("no memory for a list of %u pieces", pieces);
+	list->flags = UDMABUF_FLAGS_CLOEXEC;
+	list->count = pieces;
+	for (i = 0; i < pieces; i++) {
+		list->list[i].memfd = (uint32_t)memfd;
+		list->list[i].size = i < pieces - 1 ? PIECE : PIECE - less;
+	}
+	fd = ioctl(dev, UDMABUF_CREATE_LIST, list);
+	if (fd < 0)
+		fd = -errno;
+	free(list);
+	close(memfd);
+	close(dev);
+	return fd;
+}
+
 static int heap_alloc(size_t len, int access)
 {
 	struct dma_heap_allocation_data alloc = { .len = len,

@@ -45,6 +45,12 @@ void buffer_close_fd(struct buffer *buffer);
 void buffer_cpu_begin(const struct buffer *buffer);
 void buffer_cpu_end(const struct buffer *buffer);
 
+/*
+ * A dma-buf of nearly any size from little memory: the same two huge pages over and over, `pieces` times
+ * 4 MiB, at most 1024, without the last `less` bytes. Its descriptor or a negative errno.
+ */
+int dmabuf_repeated(unsigned int pieces, uint64_t less);
+
 /* The exporter's name for messages before a buffer of the kind exists. */
 const char *buffer_kind_name(enum buffer_kind kind);
 

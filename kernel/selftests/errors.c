@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +38,14 @@ static struct regbuf_desc good_descriptor(void)
 {
 	return (struct regbuf_desc){ .type = REGBUF_DMABUF, .dmabuf_fd = buffer.fd,
 				     .target_fd = disk.fd };
+}
+
+static void tag_wait(uint64_t tag, const char *name)
+{
+	struct completion done = { };
+
+	if (check_eq(ring_wait(&ring, &done, COMPLETION_MS_MAX), 0, "%s: its tag comes", name))
+		check(done.id == tag && !done.res, "%s: the tag is the one given", name);
 }
 
 static void updates(void)
@@ -80,6 +86,7 @@ static void updates(void)
 		 "bad address of tags");
 	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, &tag), 1, "all right, with a tag");
 	ring_clear(&ring, 0);
+	tag_wait(tag, "all right");
 }
 
 static void descriptors(void)
@@ -264,14 +271,6 @@ static void partial(void)
 	check_eq(slot_read(2), -EFAULT, "the third is empty");
 }
 
-static void tag_wait(uint64_t tag, const char *name)
-{
-	struct completion done = { };
-
-	if (check_eq(ring_wait(&ring, &done, COMPLETION_MS_MAX), 0, "%s: its tag comes", name))
-		check(done.id == tag && !done.res, "%s: the tag is the one given", name);
-}
-
 static void tags(void)
 {
 	struct regbuf_desc descs[2] = { good_descriptor(), good_descriptor() };
@@ -335,37 +334,6 @@ static void other_ways(void)
 	free(want);
 }
 
-/*
- * A dma-buf of nearly any size from little memory: the same two huge pages over and over. The last
- * piece is `less` bytes shorter.
- */
-static int repeated_udmabuf(unsigned int pieces, uint64_t less)
-{
-	enum { PIECE = 4U << 20 };
-	struct udmabuf_create_list *list;
-	int memfd = memfd_create("selftest", MFD_ALLOW_SEALING | MFD_CLOEXEC | MFD_HUGETLB);
-	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), fd = -1;
-	unsigned int i;
-
-	list = calloc(1, sizeof(*list) + pieces * sizeof(list->list[0]));
-	if (memfd >= 0 && dev >= 0 && list && !ftruncate(memfd, PIECE) &&
-	    !fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK)) {
-		list->flags = UDMABUF_FLAGS_CLOEXEC;
-		list->count = pieces;
-		for (i = 0; i < pieces; i++) {
-			list->list[i].memfd = (uint32_t)memfd;
-			list->list[i].size = i < pieces - 1 ? PIECE : PIECE - less;
-		}
-		fd = ioctl(dev, UDMABUF_CREATE_LIST, list);
-	}
-	if (fd < 0)
-		fd = -errno;
-	free(list);
-	close(memfd);
-	close(dev);
-	return fd;
-}
-
 static void sizes(void)
 {
 	struct request req = { .opcode = IORING_OP_READ_FIXED, .fd = disk.fd, .len = 8192 };
@@ -373,15 +341,14 @@ static void sizes(void)
 	int fd;
 
 	section("sizes");
-	huge_pages_provide(4U << 20);
-	fd = repeated_udmabuf(1024, 0);
+	fd = dmabuf_repeated(1024, 0);
 	if (fd < 0) {
 		skip_one("dma-bufs of 4 GiB: udmabuf: %s", result_text(fd));
 		return;
 	}
 	fd_check(fd, disk.fd, -EINVAL, "a dma-buf of 4 GiB");
 	close(fd);
-	fd = repeated_udmabuf(1024, 4096);
+	fd = dmabuf_repeated(1024, 4096);
 	if (fd < 0)
 		fatal("a udmabuf of 4 GiB - 4 KiB: %s", result_text(fd));
 	check_eq(ring_register_dmabuf(&ring, 0, fd, disk.fd), 1, "a dma-buf of 4 GiB - 4 KiB");
