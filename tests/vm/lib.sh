@@ -424,6 +424,54 @@ assert_zero() {
 	cmp -n "$3" "$run/range" /dev/zero || fail "$1 does not read as zeroes at $2, length $3"
 }
 
+# ---------------------------------------------------------------- kernel
+
+# selftest_run PROGRAM [ARGUMENT...]: one of kernel/selftests. When it cannot run here, nor can the case.
+selftest_run() {
+	local program=/h/selftests/$1 rc=0
+	shift
+
+	[ -x "$program" ] || fail "${program##*/} was not built: --build names a tree without it"
+	"$program" "$@" 2>&1 | tee "$run/selftest.out" || rc=$?
+	[ "$rc" -ne 77 ] || exit 77
+	if [ "$rc" -ne 0 ]; then
+		printf '%s\n' "-- what failed:"
+		grep '^FAIL' "$run/selftest.out" | tail -n 25 || :
+		fail "${program##*/} $*: exit code $rc"
+	fi
+}
+
+# domain_assert DRIVE TYPE: how the IOMMU translates for that drive: DMA (strict), DMA-FQ (lazy) or
+# identity. A test of premapped I/O proves nothing when nothing would have been mapped anyway.
+domain_assert() {
+	local dir=/sys/block/${1#/dev/}/device/device/iommu_group
+	[ -e "$dir/type" ] || fail "no IOMMU translates for $1"
+	assert_eq "type of the IOMMU domain of $1" "$2" "$(<"$dir/type")"
+}
+
+# drive_pull SERIAL: takes a drive out from behind its pcie-root-port without a word to its driver. It is
+# gone for good: a case that does this wants "# boot: own". QEMU removes what is in a slot whose power
+# and indicator are switched off, so the slot's control register (24 bytes behind the head of the PCI
+# Express capability, number 10h) is told that they are.
+drive_pull() {
+	local port at control
+	port=$(readlink -f "/sys/block/$(basename "$(drive_path "$1")")/device/device/..")
+	at=$((16#$(config_read "$port" 52 1)))
+	until [ "$(config_read "$port" "$at" 1)" = 10 ]; do
+		at=$((16#$(config_read "$port" $((at + 1)) 1)))
+		[ "$at" -ne 0 ] || fail "$1 is not behind a pcie-root-port"
+	done
+	control=$((16#$(config_read "$port" $((at + 24)) 2) | 0x7c0))
+	note "pulling $1 out of ${port##*/}"
+	printf '%b' "$(printf '\\x%02x\\x%02x' $((control & 255)) $((control >> 8)))" |
+		dd of="$port/config" bs=2 seek=$(((at + 24) / 2)) conv=notrunc status=none
+}
+
+# config_read DEVICE_DIR OFFSET LEN: 1 or 2 bytes of its configuration space, as a hexadecimal number.
+config_read() {
+	od -An -v -j"$2" -N"$3" -tx"$3" "$1/config" | tr -d ' \n'
+}
+
 # ---------------------------------------------------------------- frame of a case
 
 case_begin() {
