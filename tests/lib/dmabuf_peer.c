@@ -156,7 +156,7 @@ static void buffers_move(void)
 
 		if (!ioctl(device, DMA_BUF_TEST_MOVE, &move))
 			n_moves++;
-		else if (errno != EBUSY)
+		else if (errno != EBUSY && errno != EINTR)
 			die("DMA_BUF_TEST_MOVE");
 	}
 	close(device);
