@@ -33,6 +33,7 @@
 
 static struct disk disk;
 static struct buffer buffer, second;
+static long attachments;	/* of the machine before the test; negative: not known */
 static const char *const forms[] = { "plain", "vectored" };
 
 struct ring_sort {
@@ -351,7 +352,6 @@ static void ring_closed(bool write, bool vectored)
 {
 	size_t len = IN_FLIGHT * IO_LEN;
 	uint8_t *want = plain_alloc(len), *got = plain_alloc(len);
-	long before = attachments_count();
 	size_t torn = 0, stray = 0, i;
 	struct buffer fresh;
 
@@ -375,7 +375,7 @@ static void ring_closed(bool write, bool vectored)
 		if (buffer_open(&fresh, BUFFER_PAGES, len))
 			fatal("a udmabuf");
 		memset(fresh.mem, 0x3c, len);
-		attachments_wait(before);
+		attachments_wait(attachments);
 		memset(got, 0x3c, len);
 		stray += bytes_differ(fresh.mem, got, len);
 		buffer_close(&fresh);
@@ -386,8 +386,8 @@ static void ring_closed(bool write, bool vectored)
 		 write ? "writes" : "reads");
 	check_eq((long)stray, 0, "%s %s: bytes of other memory that changed", forms[vectored],
 		 write ? "writes" : "reads");
-	if (before >= 0)
-		check_eq(attachments_wait(before) - before, 0, "attachments left");
+	if (attachments >= 0)
+		check_eq(attachments_wait(attachments) - attachments, 0, "attachments left");
 	free(want);
 	free(got);
 }
@@ -404,7 +404,6 @@ static void rings_closed(void)
 /* Killed, so that nothing is given back in order. */
 static void process_killed(void)
 {
-	long before = attachments_count();
 	struct load load = load_of(&sorts[0]);
 	unsigned int i;
 	int rc;
@@ -429,8 +428,8 @@ static void process_killed(void)
 		rc = waitpid(child, &status, 0);
 		check(rc == child && WIFSIGNALED(status), "it had run until then");
 	}
-	if (before >= 0)
-		check_eq(attachments_wait(before) - before, 0, "attachments left");
+	if (attachments >= 0)
+		check_eq(attachments_wait(attachments) - attachments, 0, "attachments left");
 	load.depth = 16;
 	rc = load_open(&load);
 	if (rc)
@@ -453,6 +452,7 @@ int main(int argc, char **argv)
 	}
 	ring_require_dmabuf();
 	disk_open(&disk, argv[1]);
+	attachments = attachments_count();
 	rc = buffer_open(&buffer, BUFFER_SCATTERED, BUFFER_LEN);
 	if (!rc)
 		rc = buffer_open(&second, BUFFER_PAGES, 4 * MIB);
