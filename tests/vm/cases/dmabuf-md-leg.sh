@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# timeout_s: 300
+# drive: ssd2
+# device: nvme,drive=ssd2,serial=ssd2
+# A mirror loses a leg under I/O with a registered dma-buf, and gets it or another one back: no error,
+# and what is written afterwards is on both legs.
+
+# shellcheck source=tests/vm/lib/stack.sh
+source /h/lib/stack.sh
+stack_reset
+drive2=$(drive_path ssd2)
+
+# leg_exchange OUT IN: one leg goes, another comes.
+leg_exchange() {
+	mdadm "$md_device" --fail "$1"
+	load_event "$1 has failed"
+	mdadm "$md_device" --remove "$1"
+	load_event "$1 is removed"
+	mdadm --zero-superblock "$1"
+	mdadm "$md_device" --add "$2"
+	retry 120 md_in_sync
+	load_event "$2 is in sync"
+}
+
+for level in 1 10; do
+	note "level $level"
+	md_create "$level" "$drive0" "$drive1"
+	load_start load "$device"
+	leg_exchange "$drive1" "$drive1"
+	leg_exchange "$drive1" "$drive2"
+	load_end
+	md_stop "$drive0" "$drive2"
+	cmp -n $((64 << 20)) "$drive0" "$drive2" || fail "the legs differ"
+done
