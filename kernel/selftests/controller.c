@@ -197,7 +197,7 @@ bool check_controller_returned(struct controller *controller)
 	return check_controller_live(controller);
 }
 
-void controller_unplug(const struct controller *controller)
+void controller_mute(const struct controller *controller)
 {
 	char path[PATH_LEN];
 	uint16_t command;

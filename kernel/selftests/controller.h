@@ -39,8 +39,8 @@ bool check_controller_removed(const struct controller *controller);
  */
 bool check_controller_returned(struct controller *controller);
 
-/* As if it had been pulled out: it does not answer any more. The kernel is not told. */
-void controller_unplug(const struct controller *controller);
+/* From now on it does not hear of anything, until the kernel switches its registers on again. */
+void controller_mute(const struct controller *controller);
 
 /*
  * The path of the first block device that the controller has to itself, waited for if need be. As a

@@ -110,6 +110,39 @@ void exporter_map_fail(const struct buffer *buffer, unsigned int count, int erro
 	request(EXPORTER_FAIL, &fail, "failing maps");
 }
 
+static void *mover_thread(void *arg)
+{
+	struct exporter_mover *mover = arg;
+
+	while (!__atomic_load_n(&mover->stop, __ATOMIC_ACQUIRE)) {
+		int rc = exporter_move(mover->buffer, mover->finish_ms);
+
+		/* one that is not finished yet is not asked about without a pause */
+		if (rc == -EBUSY || mover->pause_ms)
+			sleep_ms(mover->pause_ms ? mover->pause_ms : 1);
+	}
+	return NULL;
+}
+
+void exporter_mover_start(struct exporter_mover *mover, const struct buffer *buffer,
+			  unsigned int pause_ms, unsigned int finish_ms)
+{
+	int rc;
+
+	*mover = (struct exporter_mover){ .buffer = buffer, .pause_ms = pause_ms,
+					  .finish_ms = finish_ms };
+	rc = pthread_create(&mover->thread, NULL, mover_thread, mover);
+	if (rc)
+		fatal("no thread for moves: %s", result_text(-rc));
+}
+
+void exporter_mover_stop(struct exporter_mover *mover)
+{
+	__atomic_store_n(&mover->stop, true, __ATOMIC_RELEASE);
+	pthread_join(mover->thread, NULL);
+	exporter_move_finish(mover->buffer);
+}
+
 struct exporter_stats exporter_stats(const struct buffer *buffer)
 {
 	struct exporter_stats stats = { .fd = buffer->fd };

@@ -6,6 +6,7 @@
 #ifndef EXPORTER_H
 #define EXPORTER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,22 @@ void exporter_move_finish(const struct buffer *buffer);
 
 /* The next `count` attempts to map the dma-buf fail with the positive errno. */
 void exporter_map_fail(const struct buffer *buffer, unsigned int count, int error);
+
+/* Moves a dma-buf from a thread of its own until it is stopped. */
+struct exporter_mover {
+	const struct buffer *buffer;
+	unsigned int pause_ms;
+	unsigned int finish_ms;
+	bool stop;
+	pthread_t thread;
+};
+
+/* finish_ms: as in exporter_move(); pause_ms: between two moves. */
+void exporter_mover_start(struct exporter_mover *mover, const struct buffer *buffer,
+			  unsigned int pause_ms, unsigned int finish_ms);
+
+/* The last move is finished when it returns. */
+void exporter_mover_stop(struct exporter_mover *mover);
 
 struct exporter_stats exporter_stats(const struct buffer *buffer);
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,45 +33,6 @@ enum {
 	QUIET_MS = 300,		/* in which a request that may not complete does not */
 	PROMPT_MS = 4000,	/* longer than anything that waits for nobody takes under emulation */
 };
-
-/* Moves a dma-buf from a thread of its own until it is stopped. */
-struct mover {
-	const struct buffer *buffer;
-	unsigned int pause_ms;
-	unsigned int finish_ms;
-	bool stop;
-	pthread_t thread;
-};
-
-static void *mover_thread(void *arg)
-{
-	struct mover *mover = arg;
-
-	while (!__atomic_load_n(&mover->stop, __ATOMIC_ACQUIRE)) {
-		/* one that is not finished yet is not asked about without a pause */
-		if (exporter_move(mover->buffer, mover->finish_ms) == -EBUSY || mover->pause_ms)
-			sleep_ms(mover->pause_ms ? mover->pause_ms : 1);
-	}
-	return NULL;
-}
-
-static void mover_start(struct mover *mover, const struct buffer *buffer, unsigned int pause_ms,
-			unsigned int finish_ms)
-{
-	int rc;
-
-	*mover = (struct mover){ .buffer = buffer, .pause_ms = pause_ms, .finish_ms = finish_ms };
-	rc = pthread_create(&mover->thread, NULL, mover_thread, mover);
-	if (rc)
-		fatal("no thread for moves: %s", result_text(-rc));
-}
-
-static void mover_stop(struct mover *mover)
-{
-	__atomic_store_n(&mover->stop, true, __ATOMIC_RELEASE);
-	pthread_join(mover->thread, NULL);
-	exporter_move_finish(mover->buffer);
-}
 
 /* A ring with the dma-buf in slot 0 and what verifies transfers with it. */
 struct bench {
@@ -233,16 +193,16 @@ static void test_storm(const struct disk *disk, unsigned int pause_ms, unsigned 
 {
 	struct exporter_stats stats;
 	struct buffer buffer;
-	struct mover mover;
+	struct exporter_mover mover;
 	struct load load;
 
 	section("%s, under verified I/O", name);
 	exporter_buffer_open(&buffer, BUFFER_LEN, 0, O_RDWR);
 	load_setup(&load, disk, &buffer);
 	load_begin(&load);
-	mover_start(&mover, &buffer, pause_ms, finish_ms);
+	exporter_mover_start(&mover, &buffer, pause_ms, finish_ms);
 	sleep_ms(LOAD_MS);
-	mover_stop(&mover);
+	exporter_mover_stop(&mover);
 	load_thread_join(&load);
 	check_load(&load, name);
 	stats = exporter_stats(&buffer);
@@ -367,12 +327,12 @@ close:
 static void test_races(const struct disk *disk)
 {
 	struct bench bench;
-	struct mover mover;
+	struct exporter_mover mover;
 	unsigned int i, k, bad = 0;
 
 	section("%u registrations ended and %u rings closed while the memory moves", RACES, RACES);
 	bench_open(&bench, disk, 0);
-	mover_start(&mover, &bench.buffer, 0, 0);
+	exporter_mover_start(&mover, &bench.buffer, 0, 0);
 	for (i = 0; i < 2 * RACES; i++) {
 		int rc = ring_register_dmabuf(&bench.ring, 0, bench.buffer.fd, disk->fd);
 
@@ -400,7 +360,7 @@ static void test_races(const struct disk *disk)
 			bench_ring_open(&bench);
 		}
 	}
-	mover_stop(&mover);
+	exporter_mover_stop(&mover);
 	check_eq(bad, 0, "races: requests and registrations with a wrong result");
 	bench_close(&bench, "races");
 }
@@ -420,7 +380,7 @@ static void victim_run(const struct disk *disk, const struct buffer *buffer)
 static void check_killed(const struct disk *disk, const struct buffer *buffer, unsigned int pause_ms,
 			 unsigned int finish_ms, const char *name)
 {
-	struct mover mover;
+	struct exporter_mover mover;
 	uint64_t begin_ms;
 	int status = 0;
 	pid_t child = fork();
@@ -430,7 +390,7 @@ static void check_killed(const struct disk *disk, const struct buffer *buffer, u
 	if (!child)
 		victim_run(disk, buffer);
 	check_attachments(buffer, 1, name);
-	mover_start(&mover, buffer, pause_ms, finish_ms);
+	exporter_mover_start(&mover, buffer, pause_ms, finish_ms);
 	sleep_ms(500);
 	begin_ms = now_ms();
 	kill(child, SIGKILL);
@@ -440,7 +400,7 @@ static void check_killed(const struct disk *disk, const struct buffer *buffer, u
 	      "%s: gone %llu ms after the kill", name, (unsigned long long)(now_ms() - begin_ms));
 	/* while moves go on, what is left behind would be seen */
 	check_attachments(buffer, 0, name);
-	mover_stop(&mover);
+	exporter_mover_stop(&mover);
 	check_released(buffer, name);
 }
 
@@ -462,7 +422,7 @@ static void test_two_devices(const struct disk *disk, const struct disk *other)
 	const unsigned int half = BUFFER_LEN;
 	struct load loads[2];
 	struct buffer buffer;
-	struct mover mover;
+	struct exporter_mover mover;
 
 	section("one dma-buf for two devices");
 	exporter_buffer_open(&buffer, 2 * BUFFER_LEN, 0, O_RDWR);
@@ -473,9 +433,9 @@ static void test_two_devices(const struct disk *disk, const struct disk *other)
 	load_begin(&loads[0]);
 	load_begin(&loads[1]);
 	check_attachments(&buffer, 2, "two devices");
-	mover_start(&mover, &buffer, 1, 0);
+	exporter_mover_start(&mover, &buffer, 1, 0);
 	sleep_ms(LOAD_MS);
-	mover_stop(&mover);
+	exporter_mover_stop(&mover);
 	load_thread_join(&loads[0]);
 	load_close(&loads[0]);
 	check_attachments(&buffer, 1, "one of two unregistered");

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The device of a registration is reset, loses its namespace, is taken away in good order, or stops to
- * answer, all under I/O: a reset goes unnoticed; after the rest requests end with an error, nothing
- * stays mapped, and the dma-buf can be registered for the device that comes back.
+ * The device of a registration is reset, does not answer for a while, loses its namespace, or is taken
+ * away, all under I/O: the first two go unnoticed; after the rest requests end with an error, nothing
+ * stays mapped for a device that is gone, and the dma-buf can be registered for the one that comes back.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "buffers.h"
@@ -20,8 +21,9 @@ enum {
 	BUFFER_LEN = 16 << 20,
 	LANE_LEN = 32 << 10,
 	RESETS = 5,
+	RACES = 3,
 	PROGRESS = 128,		/* requests: twice the depth of a load */
-	REQUEST_MS_MAX = 3000,	/* of a device that does not answer any more */
+	REQUEST_MS_MAX = 3000,	/* of a device that does not answer */
 };
 
 static void load_setup(struct load *load, const struct disk *disk, const struct buffer *buffer)
@@ -43,10 +45,13 @@ static void load_begin(struct load *load)
 /* The load ended by itself because its device went: errors, but no wrong byte and no request lost. */
 static void check_load_ended(struct load *load, const char *name)
 {
+	uint64_t errors;
+
 	load_thread_join(load);
-	check(!load->hung && !load->wrong && load->errors, "%s: %llu requests, then %llu errors, the "
-	      "first %s; %llu bytes wrong%s", name, (unsigned long long)load->requests,
-	      (unsigned long long)load->errors, result_text(load->error),
+	errors = load->errors + load->errors_plain;
+	check(!load->hung && !load->wrong && errors == load->depth, "%s: %llu requests, then %llu "
+	      "errors, the first %s; %llu bytes wrong%s", name, (unsigned long long)load->requests,
+	      (unsigned long long)errors, result_text(load->error),
 	      (unsigned long long)load->wrong, load->hung ? "; a request hangs" : "");
 }
 
@@ -142,7 +147,6 @@ static void test_namespace(struct disk *disk)
 	} else {
 		check_eq(rc, 0, "detachment of namespace %u", nsid);
 		check_load_ended(&load, "detached");
-		check_no_mappings(&buffer, "detached");
 		check_dead(&load, "detached");
 		check_eq(controller_namespace_attach(&controllers[0], nsid, true), 0,
 			 "attachment of namespace %u", nsid);
@@ -154,34 +158,120 @@ static void test_namespace(struct disk *disk)
 	buffer_close(&buffer);
 }
 
-static void test_removal(struct disk *disk, bool surprise, const char *name)
+static void test_removal(struct disk *disk)
 {
 	struct controller controllers[CONTROLLERS_MAX];
 	struct buffer buffer;
 	struct load load;
 
-	section("the device is %s under I/O", name);
+	section("the device is removed under I/O");
 	controllers_of(disk->fd, controllers);
 	exporter_buffer_open(&buffer, BUFFER_LEN, EXPORTER_SCATTERED, O_RDWR);
 	load_setup(&load, disk, &buffer);
 	load_begin(&load);
-	if (surprise) {
-		device_timeout_set(disk->fd, REQUEST_MS_MAX);
-		controller_unplug(&controllers[0]);
-		check_load_ended(&load, name);
-	}
 	if (check_controller_removed(&controllers[0])) {
 		/* before the driver lets go of the device, so nothing to wait for */
-		check_eq(exporter_stats(&buffer).mappings, 0, "%s: mappings left", name);
-		if (!surprise)
-			check_load_ended(&load, name);
-		check_dead(&load, name);
+		check_eq(exporter_stats(&buffer).mappings, 0, "removed: mappings left");
+		check_load_ended(&load, "removed");
+		check_dead(&load, "removed");
 		if (check_controller_returned(&controllers[0]) &&
 		    disk_return(disk, &controllers[0]))
 			check_works(disk, &buffer, "the device that came back");
 	}
 	load_close(&load);
-	check_released(&buffer, name);
+	check_released(&buffer, "removed");
+	buffer_close(&buffer);
+}
+
+/* The driver gives up waiting, and resets the controller with all requests in flight. */
+static void test_silence(const struct disk *disk)
+{
+	struct controller controllers[CONTROLLERS_MAX];
+	struct buffer buffer;
+	struct load load;
+
+	section("the device does not answer any more until it is reset, under I/O");
+	controllers_of(disk->fd, controllers);
+	exporter_buffer_open(&buffer, BUFFER_LEN, EXPORTER_SCATTERED, O_RDWR);
+	load_setup(&load, disk, &buffer);
+	load_begin(&load);
+	device_timeout_set(disk->fd, REQUEST_MS_MAX);
+	controller_mute(&controllers[0]);
+	/* what the silent device has not done yet is waited for */
+	check_eq(exporter_move(&buffer, 0), 0, "move while it does not answer");
+	check(load_progress_wait(&load, PROGRESS), "I/O after the reset");
+	check_controller_live(&controllers[0]);
+	load_thread_join(&load);
+	check_load(&load, "silence");
+	load_close(&load);
+	check_released(&buffer, "silence");
+	buffer_close(&buffer);
+}
+
+/* Registers and unregisters until it is stopped. */
+struct registrar {
+	const struct disk *disk;
+	const struct buffer *buffer;
+	bool stop;
+	unsigned int good;
+	int error;		/* the last that was not as it may be */
+	pthread_t thread;
+};
+
+static void *registrar_thread(void *arg)
+{
+	struct registrar *registrar = arg;
+	struct ring ring;
+	int rc = ring_open(&ring, 1, 0);
+
+	if (!rc)
+		rc = ring_table(&ring, 1);
+	if (rc)
+		fatal("a ring: %s", result_text(rc));
+	while (!__atomic_load_n(&registrar->stop, __ATOMIC_ACQUIRE)) {
+		rc = ring_register_dmabuf(&ring, 0, registrar->buffer->fd, registrar->disk->fd);
+		registrar->good += rc == 1;
+		if (rc != 1 && rc != -ENOENT)
+			registrar->error = rc;
+		ring_clear(&ring, 0);
+	}
+	ring_close(&ring);
+	return NULL;
+}
+
+/* Everything that touches the maps of a device, at the moment when it goes. */
+static void test_races(struct disk *disk)
+{
+	struct controller controllers[CONTROLLERS_MAX];
+	struct exporter_mover mover;
+	struct registrar registrar;
+	struct buffer buffer;
+	struct load load;
+	int rc;
+
+	section("the device is removed under I/O, moves and registrations");
+	controllers_of(disk->fd, controllers);
+	exporter_buffer_open(&buffer, BUFFER_LEN, EXPORTER_SCATTERED, O_RDWR);
+	load_setup(&load, disk, &buffer);
+	load_begin(&load);
+	registrar = (struct registrar){ .disk = disk, .buffer = &buffer };
+	rc = pthread_create(&registrar.thread, NULL, registrar_thread, &registrar);
+	if (rc)
+		fatal("no thread for registrations: %s", result_text(-rc));
+	exporter_mover_start(&mover, &buffer, 0, 0);
+	check(load_progress_wait(&load, PROGRESS), "I/O with moves and registrations");
+	check_controller_removed(&controllers[0]);
+	check_load_ended(&load, "races");
+	__atomic_store_n(&registrar.stop, true, __ATOMIC_RELEASE);
+	pthread_join(registrar.thread, NULL);
+	exporter_mover_stop(&mover);
+	check(registrar.good && !registrar.error, "races: %u registrations, the last error %s",
+	      registrar.good, result_text(registrar.error));
+	check_no_mappings(&buffer, "races");
+	load_close(&load);
+	check_released(&buffer, "races");
+	if (check_controller_returned(&controllers[0]) && disk_return(disk, &controllers[0]))
+		check_works(disk, &buffer, "the device that came back");
 	buffer_close(&buffer);
 }
 
@@ -244,6 +334,7 @@ static void test_ring_after_device(struct disk *disk)
 int main(int argc, char **argv)
 {
 	struct disk disk, other;
+	unsigned int i;
 
 	selftest_start();
 	if (argc < 2 || argc > 3) {
@@ -257,8 +348,11 @@ int main(int argc, char **argv)
 	disk_open(&disk, argv[1]);
 	test_reset(&disk);
 	test_namespace(&disk);
-	test_removal(&disk, false, "removed");
+	test_silence(&disk);
+	test_removal(&disk);
 	test_ring_after_device(&disk);
+	for (i = 0; i < RACES; i++)
+		test_races(&disk);
 	if (argc > 2) {
 		disk_open(&other, argv[2]);
 		test_one_of_two(&disk, &other);
@@ -266,7 +360,6 @@ int main(int argc, char **argv)
 	} else {
 		skip_one("one of two devices removed: no second device named");
 	}
-	test_removal(&disk, true, "unplugged");
 	disk_close(&disk);
 	return selftest_end();
 }
