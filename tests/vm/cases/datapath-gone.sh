@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# boot: own
+# timeout_s: 240
+# A drive is taken away while its memory is registered and I/O is under way: its namespace fails, the
+# other one goes on; with the drive back, a new start serves it by the dma-buf again.
+
+# shellcheck source=tests/vm/lib/datapath.sh
+source /h/lib/datapath.sh
+
+config_reset
+subsystem_add "$nqn"
+namespace_add "$nqn" 1 "$drive0"
+namespace_add "$nqn" 2 "$drive1"
+target_start
+premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 2
+lost=$device
+namespace_wait "$nqn" 1
+
+fio --name=lost --filename="$lost" --rw=randwrite --bs=16k --size=32M --iodepth=8 --direct=1 \
+	--ioengine=io_uring --time_based --runtime=600 >"$run/lost.out" 2>&1 &
+fio_pid=$!
+sleep 2
+slot=$(readlink -f "/sys/block/${drive1#/dev/}/device/device")
+note "removing ${slot##*/}"
+echo 1 >"$slot/remove"
+retry 60 grep -q "namespace $nqn/2: $drive1 is gone" "$run/sluiced.log"
+note "the other one goes on"
+fio_verify "$device"
+storage_get
+assert_eq "storage rung of what is left (why: $why)" dmabuf-vectored "$rung"
+kill -0 "$target_pid" || fail "sluiced ended"
+
+host_disconnect "$nqn"
+wait "$fio_pid" || :
+target_stop
+
+note "the drive is back"
+echo 1 >/sys/bus/pci/rescan
+drive_present() {
+	(drive_path ssd1) >/dev/null 2>&1
+}
+retry 60 drive_present
+config_reset
+subsystem_add "$nqn"
+namespace_add "$nqn" 1 "$(drive_path ssd1)"
+target_start
+premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 1
+fio_verify "$device"

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# A target without the right to lock memory, whose limit is enough for its fixed buffers only: it says
+# so and serves with those.
+
+# shellcheck source=tests/vm/lib/datapath.sh
+source /h/lib/datapath.sh
+
+# The daemon as nobody, with RLIMIT_MEMLOCK of $1 KiB.
+nobody_start() {
+	chmod 777 "$run"
+	chmod 666 "$drive0" /dev/udmabuf
+	sluice_config >"$run/sluice.conf"
+	mkdir -p "$run/sluice.conf.d"
+	printf '[daemon]\nworkers = 1\n' >"$run/sluice.conf.d/workers.conf"
+	(
+		ulimit -l "$1"
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
+			sluiced --config "$run/sluice.conf"
+	) </dev/null >>"$run/sluiced.log" 2>&1 &
+	# shellcheck disable=SC2034 # tests/vm/lib.sh ends the process by it
+	target_pid=$!
+	retry 60 sluice_ready
+}
+
+config_reset
+subsystem_add "$nqn"
+namespace_add "$nqn" 1 "$drive0"
+target_start
+premapped_or_skip
+target_stop
+
+note "48 MiB, for twice 32"
+nobody_start $((48 << 10))
+storage_get
+note "storage: $rung: $why"
+assert_eq "storage rung" fixed "$rung"
+assert_match "reason" "RLIMIT_MEMLOCK is 48 MiB; .* here 64 MiB: raise LimitMEMLOCK=" "$why"
+host_connect "$nqn"
+namespace_wait "$nqn" 1
+fio_verify "$device"
+assert_ge "bytes by fixed buffers" $((16 << 20)) "$(storage_bytes fixed)"
+host_disconnect "$nqn"
+target_stop
+
+note "80 MiB"
+nobody_start $((80 << 10))
+premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 1
+fio_verify "$device"
+assert_ge "bytes by the dma-buf" $((16 << 20)) "$(storage_bytes dmabuf)"

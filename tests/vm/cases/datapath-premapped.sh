@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# targets: sluice
+# The buffers of a worker are registered dma-bufs: in a strict domain no command of a host makes the
+# target's drive map memory.
+
+# shellcheck source=tests/vm/lib/datapath.sh
+source /h/lib/datapath.sh
+domain_assert "$drive0" DMA
+attach_default
+premapped_or_skip
+
+note "verified I/O goes by it"
+fio_matrix "$device" 512:8 4k:16 64k:8 256k:4
+assert_ge "bytes by the dma-buf" $((40 << 20)) "$(storage_bytes dmabuf)"
+for other in fixed plain bounce; do
+	assert_eq "bytes by $other" 0 "$(storage_bytes "$other")"
+done
+
+# The pools of descriptors have grown above, with as many commands in flight as now.
+note "mapped during verified I/O on $drive0"
+count_begin iommu/map
+count_begin iommu/unmap
+count_begin nvme/nvme_setup_cmd "disk == \"${drive0#/dev/}\""
+fio_matrix "$device" 4k:16 64k:8
+count_end nvme/nvme_setup_cmd
+commands=$counted
+count_end iommu/unmap
+unmaps=$counted
+count_end iommu/map
+note "$commands commands, $counted maps, $unmaps unmaps"
+assert_ge "commands counted" 4000 "$commands"
+assert_eq "unmaps" 0 "$unmaps"
+assert_eq "maps" 0 "$counted"
+
+note "the same with ordinary fixed buffers, which proves the counting"
+host_disconnect "$nqn"
+target_stop
+mkdir -p "$run/sluice.conf.d"
+printf '[memory]\nprovider = anon\n' >"$run/sluice.conf.d/memory.conf"
+target_start
+host_connect "$nqn"
+namespace_wait "$nqn" 1
+storage_get
+assert_eq "storage rung" fixed "$rung"
+count_begin iommu/map
+fio_matrix "$device" 4k:16
+count_end iommu/map
+assert_ge "maps with ordinary buffers" 2000 "$counted"
