@@ -34,8 +34,8 @@ serve_with_peer() {
 }
 
 peer_configure
-serve_with_peer udmabuf 512:8 4k:8 64k:4
-serve_with_peer heap 256k:2
+serve_with_peer udmabuf 512:8 64k:4
+serve_with_peer heap 4k:8
 
 note "without the peer there is no start"
 assert_fails "start without the peer" "cannot connect to $run/peer.sock" \

@@ -46,7 +46,7 @@ assert_eq "faces" cpu,fixed,dmabuf "$(json_get "$area" '.faces | join(",")')"
 assert_ge "huge pages in use" 16 $((free - $(free_huge_pages)))
 host_connect "$nqn"
 namespace_wait "$nqn" 1
-fio_matrix "$device" 4k:8 64k:4
+fio_matrix "$device" 64k:4
 host_disconnect "$nqn"
 target_stop
 assert_eq "huge pages given back" "$free" "$(free_huge_pages)"

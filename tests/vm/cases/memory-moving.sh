@@ -11,6 +11,8 @@
 source /h/lib/memory.sh
 
 peer_configure
+# A move copies all of it.
+printf 'per_worker = 8M\n' >>"$run/sluice.conf.d/memory.conf"
 peer_start moving
 attach_default
 assert_memory_rung

@@ -41,6 +41,7 @@ peer_stop() {
 assert_memory_rung() {
 	local rung=bounce
 	[ ! -e "/sys/block/${drive0#/dev/}/queue/max_hw_dma_buf_sectors_kb" ] || rung=dmabuf-vectored
+	note "storage rung: $rung"
 	assert_eq "storage rung" "$rung" \
 		"$(sluicectl --socket "$run/control.sock" --json datapath | jq -r '.namespaces[0].storage.rung')"
 }
