@@ -100,7 +100,8 @@ static void fragments_spread(const struct load *load, struct load_lane *lane)
 {
 	const struct disk_limits *limits = &load->disk->limits;
 	size_t unit = limits->boundary ? limits->block_len : limits->alignment;
-	size_t shortest = limits->boundary ? unit : limits->block_len / 8;
+	size_t eighth = limits->block_len / 8;
+	size_t shortest = limits->boundary || unit > eighth ? unit : eighth;
 	size_t left = lane->len, room = 2 * load->lane_len - lane->len, pos = 0;
 
 	for (lane->nr = 0; left; lane->nr++) {

@@ -3,13 +3,15 @@
  * A dma-buf registered for a block device that is made of others. What the device is, and what happens
  * to its parts, is up to who runs this:
  *
- *   stacking works DEVICE [PARTS]	it can be registered and moves right data in every shape; mapped
- *					for PARTS devices, when given
+ *   stacking works DEVICE PARTS	it can be registered, is mapped for PARTS devices then, and moves
+ *					right data in every shape
+ *   stacking aligned DEVICE PARTS	the same in the shapes that fit the alignment that it asks for
  *   stacking refused DEVICE		registration is -EINVAL
  *   stacking load DEVICE		verified I/O until standard input ends; "running" is printed
  *					when it is under way, and "moved" for each line that is read,
  *					after the exporter has moved the memory
  *   stacking survive DEVICE		the same, where I/O may fail but never move wrong data
+ *   stacking idle DEVICE		no I/O but that after each move, which has to work
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -73,6 +75,13 @@ static void check_shape(struct verify *verify, const struct shape *shape, uint64
 	check_read(verify, &transfer, shape->name);
 }
 
+static bool is_aligned(const struct disk *disk, const struct shape *shape)
+{
+	unsigned int all = shape->start | shape->len | shape->stride;
+
+	return all % disk->limits.alignment == 0;
+}
+
 /* With gaps that are not between whole blocks a controller without SGLs has no way to move it. */
 static bool is_possible(const struct disk *disk, const struct shape *shape)
 {
@@ -81,14 +90,15 @@ static bool is_possible(const struct disk *disk, const struct shape *shape)
 		 shape->len % 4096 == 0);
 }
 
-static void shapes_check(struct ring *ring, const struct disk *disk, const struct buffer *buffer)
+static void shapes_check(struct ring *ring, const struct disk *disk, const struct buffer *buffer,
+			 bool aligned)
 {
 	struct verify verify;
 	unsigned int i;
 
 	verify_init(&verify, ring, disk, buffer, LEN_MAX);
 	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		if (!is_possible(disk, &shapes[i]))
+		if (!is_possible(disk, &shapes[i]) || (aligned && !is_aligned(disk, &shapes[i])))
 			continue;
 		check_shape(&verify, &shapes[i], 64 << 10);
 		/* over where stripes, chunks and parts meet, whatever their length */
@@ -103,7 +113,7 @@ static void load_setup(struct load *load, const struct disk *disk, const struct 
 	*load = (struct load){ .disk = disk, .buffer = buffer, .lane_len = LANE_LEN, .seed = 31 };
 }
 
-static void works(const struct disk *disk, long parts)
+static void works(const struct disk *disk, long parts, bool aligned)
 {
 	struct buffer buffer;
 	struct ring ring;
@@ -117,11 +127,10 @@ static void works(const struct disk *disk, long parts)
 	if (rc)
 		fatal("a ring: %s", result_text(rc));
 	if (check_eq(ring_register_dmabuf(&ring, 0, buffer.fd, disk->fd), 1, "registration")) {
-		if (parts)
-			check_attachments(&buffer, (unsigned int)parts, "one for each part");
-		shapes_check(&ring, disk, &buffer);
+		check_attachments(&buffer, (unsigned int)parts, "one for each part");
+		shapes_check(&ring, disk, &buffer, aligned);
 		exporter_move(&buffer, 0);
-		shapes_check(&ring, disk, &buffer);
+		shapes_check(&ring, disk, &buffer, aligned);
 		check_eq(ring_clear(&ring, 0), 1, "unregistration");
 		check_released(&buffer, "unregistered");
 		load_setup(&load, disk, &buffer);
@@ -180,6 +189,40 @@ static void events_follow(struct load *load, const struct buffer *buffer, bool m
 	}
 }
 
+/*
+ * What has happened to the device is met first by a request with the dma-buf, each direction in turn:
+ * no other I/O of this program tells the layers below.
+ */
+static void run_idle(const struct disk *disk)
+{
+	struct request req = { .fd = disk->fd, .len = LANE_LEN };
+	struct buffer buffer;
+	struct ring ring;
+	char line[64];
+	int rc;
+
+	exporter_buffer_open(&buffer, BUFFER_LEN, EXPORTER_SCATTERED, O_RDWR);
+	rc = ring_open(&ring, 8, 0);
+	if (!rc)
+		rc = ring_table(&ring, 1);
+	if (rc)
+		fatal("a ring: %s", result_text(rc));
+	check_eq(ring_register_dmabuf(&ring, 0, buffer.fd, disk->fd), 1, "registration");
+	printf("running\n");
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = 0;
+		check_eq(exporter_move(&buffer, 0), 0, "move");
+		req.opcode = IORING_OP_READ_FIXED;
+		check_eq(ring_io_again(&ring, &req), LANE_LEN, "%s: read", line);
+		req.opcode = IORING_OP_WRITE_FIXED;
+		check_eq(ring_io_again(&ring, &req), LANE_LEN, "%s: write", line);
+		printf("moved\n");
+	}
+	ring_close(&ring);
+	check_released(&buffer, "at the end");
+	buffer_close(&buffer);
+}
+
 static void run_load(const struct disk *disk, bool may_fail)
 {
 	struct buffer buffer;
@@ -209,8 +252,8 @@ static void run_load(const struct disk *disk, bool may_fail)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: stacking works DEVICE [PARTS]\n"
-		"       stacking refused | load | survive DEVICE\n"
+	fprintf(stderr, "usage: stacking works | aligned DEVICE PARTS\n"
+		"       stacking refused | load | survive | idle DEVICE\n"
 		"Destroys the content of the block device.\n");
 	return 1;
 }
@@ -230,12 +273,16 @@ int main(int argc, char **argv)
 		return selftest_end();
 	}
 	disk_open(&disk, argv[2]);
-	if (strcmp(argv[1], "works") == 0)
-		works(&disk, argc > 3 ? strtol(argv[3], NULL, 10) : 0);
+	if (argc == 4 && strcmp(argv[1], "works") == 0)
+		works(&disk, strtol(argv[3], NULL, 10), false);
+	else if (argc == 4 && strcmp(argv[1], "aligned") == 0)
+		works(&disk, strtol(argv[3], NULL, 10), true);
 	else if (strcmp(argv[1], "load") == 0)
 		run_load(&disk, false);
 	else if (strcmp(argv[1], "survive") == 0)
 		run_load(&disk, true);
+	else if (strcmp(argv[1], "idle") == 0)
+		run_idle(&disk);
 	else
 		return usage();
 	disk_close(&disk);
