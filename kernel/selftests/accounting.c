@@ -118,8 +118,8 @@ static void failures(void)
 }
 
 /*
- * Behind an IOMMU the device's addresses come to an end long before the table does: 512 GiB where they
- * have 39 bits. One dma-buf of little memory is registered until then.
+ * Behind an IOMMU the device's addresses come to an end long before the table does: 512 GiB where
+ * they have 39 bits. One dma-buf of little memory is registered until then.
  */
 static void addresses_exhausted(void)
 {
@@ -330,7 +330,8 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2) {
 		fprintf(stderr, "usage: accounting DEVICE\n\n"
-			"DEVICE: an NVMe block device, whose content is destroyed. Must run as root.\n");
+			"DEVICE: an NVMe block device, whose content is destroyed. Must run as\n"
+			"root.\n");
 		return 2;
 	}
 	ring_require_dmabuf();

@@ -33,7 +33,8 @@ const char *buffer_kind_name(enum buffer_kind kind)
 	return kind_names[kind];
 }
 
-void huge_pages_provide(size_t len)
+/* Sees to it that there are huge pages for len bytes, where the program may. */
+static void huge_pages_provide(size_t len)
 {
 	size_t wanted = (len + HUGE_LEN - 1) / HUGE_LEN;
 	char text[32];
@@ -241,7 +242,9 @@ void buffer_close(struct buffer *buffer)
 	buffer->mem = NULL;
 }
 
-/* A descriptor may have been closed on purpose while its memory is in use: nothing to frame with. */
+/*
+ * A descriptor may have been closed on purpose while its memory is in use: nothing to frame with.
+ */
 static void cpu_sync(const struct buffer *buffer, uint64_t flags)
 {
 	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_RW };

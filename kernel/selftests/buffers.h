@@ -10,7 +10,7 @@
 
 enum buffer_kind {
 	BUFFER_PAGES,		/* udmabuf over 4 KiB pages as they come */
-	BUFFER_SCATTERED,	/* the same, hardly two neighbours in the dma-buf are so in memory */
+	BUFFER_SCATTERED,	/* the same, hardly two of them neighbours in memory too */
 	BUFFER_HUGE,		/* udmabuf over 2 MiB pages */
 	BUFFER_HEAP,		/* system DMA heap */
 };
@@ -19,7 +19,7 @@ enum buffer_kind {
 struct buffer {
 	const char *name;	/* for messages */
 	int fd;			/* of the dma-buf */
-	uint8_t *mem;		/* mapping of the same memory; NULL where the rights do not allow it */
+	uint8_t *mem;		/* mapping of the same memory; NULL without the rights */
 	size_t len;		/* bytes */
 };
 
@@ -30,8 +30,8 @@ struct buffer {
 int buffer_open(struct buffer *buffer, enum buffer_kind kind, size_t len);
 
 /*
- * A dma-buf from the system heap whose descriptor has the access O_RDONLY or O_WRONLY. The mapping is
- * readable in the first case and missing in the second.
+ * A dma-buf from the system heap whose descriptor has the access O_RDONLY or O_WRONLY. The
+ * mapping is readable in the first case and missing in the second.
  */
 int buffer_open_heap(struct buffer *buffer, size_t len, int access);
 
@@ -46,21 +46,19 @@ void buffer_cpu_begin(const struct buffer *buffer);
 void buffer_cpu_end(const struct buffer *buffer);
 
 /*
- * A dma-buf of nearly any size from little memory: the same two huge pages over and over, `pieces` times
- * 4 MiB, at most 1024, without the last `less` bytes. Its descriptor or a negative errno.
+ * A dma-buf of nearly any size from little memory: the same two huge pages over and over,
+ * `pieces` times 4 MiB, at most 1024, without the last `less` bytes. Its descriptor or a negative
+ * errno.
  */
 int dmabuf_repeated(unsigned int pieces, uint64_t less);
 
 /* The exporter's name for messages before a buffer of the kind exists. */
 const char *buffer_kind_name(enum buffer_kind kind);
 
-/* Sees to it that there are huge pages for len bytes, where the program may. */
-void huge_pages_provide(size_t len);
-
 /*
- * The attachments of all dma-bufs of the machine, or a negative errno without debugfs. What a closed
- * ring had is given back in the background: attachments_wait() waits a while for a number, and
- * returns the last it saw.
+ * The attachments of all dma-bufs of the machine, or a negative errno without debugfs. What a
+ * closed ring had is given back in the background: attachments_wait() waits a while for a number,
+ * and returns the last it saw.
  */
 long attachments_count(void);
 long attachments_wait(long wanted);

@@ -15,7 +15,8 @@
 
 #define PAGE_LEN 4096U
 
-long disk_queue_number(int fd, const char *name, long missing)
+/* The number in the queue's directory, or `missing` when there is no such file. */
+static long queue_number(int fd, const char *name, long missing)
 {
 	struct stat st;
 	char path[128];
@@ -30,22 +31,22 @@ long disk_queue_number(int fd, const char *name, long missing)
 }
 
 /*
- * A kernel without limits of their own for requests with a dma-buf holds them to those of the others.
+ * A kernel without limits of their own for requests with a dma-buf holds them to those of the
+ * others.
  */
 static void limits_read(struct disk *disk)
 {
 	struct disk_limits *limits = &disk->limits;
 	int fd = disk->fd;
-	long segments = disk_queue_number(fd, "max_segments", 0);
-	long kib = disk_queue_number(fd, "max_sectors_kb", 0);
-	long boundary_mask = disk_queue_number(fd, "virt_boundary_mask", 0);
+	long segments = queue_number(fd, "max_segments", 0);
+	long kib = queue_number(fd, "max_sectors_kb", 0);
+	long boundary_mask = queue_number(fd, "virt_boundary_mask", 0);
 
-	limits->block_len = (unsigned int)disk_queue_number(fd, "logical_block_size", 0);
-	limits->alignment = (unsigned int)disk_queue_number(fd, "dma_alignment", -1) + 1;
-	limits->segments_max =
-		(unsigned int)disk_queue_number(fd, "max_dma_buf_segments", segments);
+	limits->block_len = (unsigned int)queue_number(fd, "logical_block_size", 0);
+	limits->alignment = (unsigned int)queue_number(fd, "dma_alignment", -1) + 1;
+	limits->segments_max = (unsigned int)queue_number(fd, "max_dma_buf_segments", segments);
 	limits->command_len_max =
-		(unsigned int)disk_queue_number(fd, "max_hw_dma_buf_sectors_kb", kib) * 1024;
+		(unsigned int)queue_number(fd, "max_hw_dma_buf_sectors_kb", kib) * 1024;
 	limits->boundary = boundary_mask ? (unsigned int)boundary_mask + 1 : 0;
 	if (!limits->block_len || !limits->alignment || !limits->segments_max ||
 	    !limits->command_len_max)

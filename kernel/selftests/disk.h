@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The block device under test, its limits, and the control: ordinary I/O through another open file with
- * ordinary memory, which shares nothing with what is tested.
+ * The block device under test, its limits, and the control: ordinary I/O through another open
+ * file with ordinary memory, which shares nothing with what is tested.
  */
 #ifndef DISK_H
 #define DISK_H
@@ -13,10 +13,10 @@
 /* Of requests with a dma-buf, from the queue's directory in sysfs. */
 struct disk_limits {
 	unsigned int block_len;		/* bytes */
-	unsigned int alignment;		/* of a fragment's offset and length: bytes, a power of two */
+	unsigned int alignment;		/* of a fragment's place and length: bytes, power of two */
 	unsigned int segments_max;	/* of a command */
 	unsigned int command_len_max;	/* bytes */
-	unsigned int boundary;		/* PRP only: between segments no gap but at these; 0: none */
+	unsigned int boundary;		/* PRP only: no gap between segments but here; or 0 */
 };
 
 struct disk {
@@ -35,17 +35,15 @@ void disk_open(struct disk *disk, const char *path);
 void disk_close(struct disk *disk);
 
 /*
- * The control. mem: aligned to a page; off and len: multiples of the block. An error ends the program.
+ * The control. mem: aligned to a page; off and len: multiples of the block. An error ends the
+ * program.
  */
 void disk_write(const struct disk *disk, const void *mem, size_t len, uint64_t off);
 void disk_read(const struct disk *disk, void *mem, size_t len, uint64_t off);
 
-/* The number in the queue's directory, or `missing` when there is no such file. */
-long disk_queue_number(int fd, const char *name, long missing);
-
 /*
- * The type of the IOMMU domain of the device that the controller is ("DMA", "DMA-FQ", "identity"), or
- * "none" without an IOMMU.
+ * The type of the IOMMU domain of the device that the controller is ("DMA", "DMA-FQ",
+ * "identity"), or "none" without an IOMMU.
  */
 void disk_domain_type(const struct disk *disk, char *type, size_t len);
 

@@ -84,7 +84,8 @@ static void updates(void)
 		 "no address of descriptors");
 	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, (uint64_t *)8), -EFAULT,
 		 "bad address of tags");
-	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, &tag), 1, "all right, with a tag");
+	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, &tag), 1,
+		 "all right, with a tag");
 	ring_clear(&ring, 0);
 	tag_wait(tag, "all right");
 }
@@ -261,7 +262,8 @@ static void partial(void)
 		 "once more, with something in the second slot");
 	check_eq(slot_read(1), 4096, "which stays");
 	descs[0].dmabuf_fd = -1;
-	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 3, NULL), -EBADF, "the first is bad");
+	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 3, NULL), -EBADF,
+		 "the first is bad");
 	check_eq(slot_read(0), 4096, "what was in its slot stays");
 	descs[0] = descs[1] = descs[2];
 	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 3, NULL), 3, "all are good");
@@ -278,7 +280,8 @@ static void tags(void)
 	struct completion done;
 
 	section("tags");
-	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, values), 1, "registered with a tag");
+	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, values), 1,
+		 "registered with a tag");
 	check(!ring_peek(&ring, &done), "no tag while it is registered");
 	check_eq(ring_update(&ring, 0, UPDATE_EXTENDED, descs, 1, values + 1), 1,
 		 "replaced, with another tag");
@@ -367,8 +370,9 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2 && argc != 3) {
 		fprintf(stderr, "usage: errors DEVICE [OTHER]\n\n"
-			"DEVICE: an NVMe block device, whose content is destroyed. OTHER: a block device whose\n"
-			"driver cannot take dma-bufs, such as virtio-blk; only opened, to read.\n");
+			"DEVICE: an NVMe block device, whose content is destroyed. OTHER: a block\n"
+			"device whose driver cannot take dma-bufs, such as virtio-blk; only\n"
+			"opened, to read.\n");
 		return 2;
 	}
 	ring_require_dmabuf();

@@ -17,8 +17,9 @@ enum {
 };
 
 /*
- * No DMA_BUF_IOCTL_SYNC in here: it is about the whole dma-buf, of which other lanes' parts are with
- * the device at that moment. The loads are for machines whose DMA is coherent, such as the guest.
+ * No DMA_BUF_IOCTL_SYNC in here: it is about the whole dma-buf, of which other lanes' parts are
+ * with the device at that moment. The loads are for machines whose DMA is coherent, such as the
+ * guest.
  */
 
 static int files_register(struct load *load)
@@ -325,10 +326,6 @@ void load_run(struct load *load, unsigned int rounds)
 			return;
 		}
 		do {
-			if (done.id & LOAD_FOREIGN_ID) {
-				load->foreign++;
-				continue;
-			}
 			load->in_flight--;
 			lane_advance(load, &load->lanes[done.id], done.res, rounds);
 		} while (ring_peek(&load->ring, &done));

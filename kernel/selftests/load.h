@@ -11,7 +11,8 @@
  *   4. read into the dma-buf	poisoned before; its part of the dma-buf must hold the data in the
  *				fragments and the poison between them
  *
- * so that an error cannot hide behind its opposite. Plain and vectored requests take turns at random.
+ * so that an error cannot hide behind its opposite. Plain and vectored requests take turns at
+ * random.
  */
 #ifndef LOAD_H
 #define LOAD_H
@@ -24,9 +25,6 @@
 
 #define LOAD_DEPTH_MAX 256
 #define LOAD_FRAGMENTS_MAX 64
-
-/* Completions with this bit in their id belong to whoever caused them, such as tags; they are counted. */
-#define LOAD_FOREIGN_ID (1ULL << 63)
 
 enum load_phase {
 	LOAD_IDLE,
@@ -62,14 +60,14 @@ struct load {
 	/* To be set before load_open(); 0 stands for what is in brackets. */
 	const struct disk *disk;
 	const struct buffer *buffer;
-	int fd;				/* target of the registration and the requests [the disk's] */
+	int fd;				/* target of registration and requests [the disk's] */
 	unsigned int setup_flags;	/* of the ring */
 	bool fixed_file;		/* requests name a registered file, not a descriptor */
-	bool errors_end;		/* the first error ends its lane; else the lane starts anew */
+	bool errors_end;		/* an error ends its lane; else that starts anew */
 	unsigned int depth;		/* lanes [64] */
 	size_t lane_len;		/* bytes on the disk, multiple of the block [64 KiB] */
 	uint64_t disk_off;		/* first byte of all lanes' range on the disk */
-	uint64_t buffer_off;		/* the same in the dma-buf: depth * 2 * lane_len from here */
+	uint64_t buffer_off;		/* in the dma-buf: depth * 2 * lane_len from here */
 	uint64_t seed;
 
 	/* Owned. Other threads may register and unregister by the ring's descriptor. */
@@ -88,7 +86,6 @@ struct load {
 	uint64_t errors;		/* requests that ended otherwise */
 	uint64_t errors_plain;		/* the same of the control */
 	uint64_t again;			/* requests issued again after -EAGAIN */
-	uint64_t foreign;		/* completions with LOAD_FOREIGN_ID */
 	long error;			/* the first result that was not as it should */
 	bool hung;			/* no completion within COMPLETION_MS_MAX */
 };
@@ -106,8 +103,8 @@ void load_run(struct load *load, unsigned int rounds);
 void load_stop(struct load *load);
 
 /*
- * load_open() and load_run(load, 0) in a thread, from which a ring with a single issuer must be used.
- * Returns when the load runs; 0 or the negative errno of load_open().
+ * load_open() and load_run(load, 0) in a thread, from which a ring with a single issuer must be
+ * used. Returns when the load runs; 0 or the negative errno of load_open().
  */
 int load_thread_start(struct load *load);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Counts the IOMMU's mappings and unmappings and the NVMe commands of requests: none of the first two
- * with a dma-buf, one of each a command at least with ordinary fixed buffers, which are the control
- * and the proof that the counters count. The counters are histogram triggers, which lose no event.
+ * Counts the IOMMU's mappings and unmappings and the NVMe commands of requests: none of the first
+ * two with a dma-buf, one of each a command at least with ordinary fixed buffers, which are the
+ * control and the proof that the counters count. The counters are histogram triggers, which lose
+ * no event.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -176,8 +177,9 @@ static void requests_run(const struct shape *shape, unsigned int slot, bool writ
 }
 
 /*
- * The driver's pools of descriptors, for few segments and for many, grow at first use, which maps: with
- * as many requests in flight as will follow, of each sort, so that they do not grow again.
+ * The driver's pools of descriptors, for few segments and for many, grow at first use, which
+ * maps: with as many requests in flight as will follow, of each sort, so that they do not grow
+ * again.
  */
 static void warm_up(void)
 {
@@ -275,8 +277,8 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2 && argc != 3) {
 		fprintf(stderr, "usage: maps DEVICE [DOMAIN]\n\n"
-			"DEVICE: an NVMe block device, whose content is destroyed. DOMAIN: the type that its\n"
-			"IOMMU domain must have: DMA, DMA-FQ, identity or none.\n");
+			"DEVICE: an NVMe block device, whose content is destroyed. DOMAIN: the\n"
+			"type that its IOMMU domain must have: DMA, DMA-FQ, identity or none.\n");
 		return 2;
 	}
 	ring_require_dmabuf();

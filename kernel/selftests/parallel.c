@@ -237,8 +237,8 @@ static void ring_registered(struct ring *ring, unsigned int setup_flags)
 }
 
 /*
- * What is in flight keeps the registration: it all completes, with the data of the dma-buf that it was
- * issued for, and the tag comes after.
+ * What is in flight keeps the registration: it all completes, with the data of the dma-buf that
+ * it was issued for, and the tag comes after.
  */
 static void gone_in_flight(bool replace, bool vectored, unsigned int setup_flags, const char *name)
 {
@@ -277,7 +277,8 @@ static void gone_in_flight(bool replace, bool vectored, unsigned int setup_flags
 		wrong += bytes_differ(buffer.mem, want, IN_FLIGHT * IO_LEN);
 		ring_close(&ring);
 	}
-	check_eq(bad_results, 0, "%s, %s: rounds with a request that failed", name, forms[vectored]);
+	check_eq(bad_results, 0, "%s, %s: rounds with a request that failed", name,
+		 forms[vectored]);
 	check_eq((long)wrong, 0, "%s, %s: wrong bytes", name, forms[vectored]);
 	check_eq(missing, 0, "%s, %s: rounds without the tag", name, forms[vectored]);
 	check_eq(late, 0, "%s, %s: completions after the tag", name, forms[vectored]);
@@ -446,8 +447,8 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2) {
 		fprintf(stderr, "usage: parallel DEVICE\n\n"
-			"DEVICE: an NVMe block device, or one that is made of such, of 128 MiB or more, whose\n"
-			"content is destroyed.\n");
+			"DEVICE: an NVMe block device, or one that is made of such, of 128 MiB or\n"
+			"more, whose content is destroyed.\n");
 		return 2;
 	}
 	ring_require_dmabuf();

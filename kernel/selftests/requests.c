@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Bad requests to a registered dma-buf: each ends with its errno, and neither the dma-buf nor the disk
- * has changed after it. And requests of other kinds, which a dma-buf in the table must not disturb.
+ * Bad requests to a registered dma-buf: each ends with its errno, and neither the dma-buf nor the
+ * disk has changed after it. And requests of other kinds, which a dma-buf in the table must not
+ * disturb.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -186,8 +187,8 @@ static void vectors(void)
 }
 
 /*
- * Fragments of a dword with gaps between them: a command may have so few of them that it cannot hold a
- * block. Then the request cannot be split and is refused.
+ * Fragments of a dword with gaps between them: a command may have so few of them that it cannot
+ * hold a block. Then the request cannot be split and is refused.
  */
 static void segments(void)
 {
@@ -366,7 +367,8 @@ static void send_refused(uint8_t opcode, const char *name)
 	rc = ring_wait(&ring, &done, COMPLETION_MS_MAX);
 	check_eq(rc ? rc : done.res, -EFAULT, "%s", name);
 	if (!rc && done.flags & IORING_CQE_F_MORE)
-		check_eq(ring_wait(&ring, &done, COMPLETION_MS_MAX), 0, "%s: the notification", name);
+		check_eq(ring_wait(&ring, &done, COMPLETION_MS_MAX), 0, "%s: the notification",
+			 name);
 	close(fd);
 }
 
@@ -425,8 +427,8 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2 && argc != 3) {
 		fprintf(stderr, "usage: requests DEVICE [OTHER]\n\n"
-			"DEVICE: an NVMe block device, whose content is destroyed. OTHER: any other block device;\n"
-			"only opened, to read.\n");
+			"DEVICE: an NVMe block device, whose content is destroyed. OTHER: any\n"
+			"other block device; only opened, to read.\n");
 		return 2;
 	}
 	ring_require_dmabuf();

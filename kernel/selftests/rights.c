@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A descriptor's rights hold for the device too: a dma-buf that is open to read is never written, one
- * that is open to write is never read; nor is a disk that is open to read written.
+ * A descriptor's rights hold for the device too: a dma-buf that is open to read is never written,
+ * one that is open to write is never read; nor is a disk that is open to read written.
  */
 #include <errno.h>
 #include <fcntl.h>

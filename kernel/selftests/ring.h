@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * io_uring by raw system calls, with the registration of a dma-buf as a fixed buffer. The parts of the
- * ABI that the system's header may lack are defined here under names of their own, so that a header
- * that has them does no harm.
+ * io_uring by raw system calls, with the registration of a dma-buf as a fixed buffer. The parts
+ * of the ABI that the system's header may lack are defined here under names of their own, so that
+ * a header that has them does no harm.
  */
 #ifndef RING_H
 #define RING_H
@@ -148,8 +148,9 @@ int ring_wait(struct ring *ring, struct completion *done, unsigned int timeout_m
 int ring_io(struct ring *ring, const struct request *req);
 
 /*
- * The same, issued again while the result is -EAGAIN, as every user of dma-buf buffers must: a mapping
- * that the exporter took back is made anew. At most a few thousand times, then it is the result.
+ * The same, issued again while the result is -EAGAIN, as every user of dma-buf buffers must: a
+ * mapping that the exporter took back is made anew. At most a few thousand times, then it is the
+ * result.
  */
 int ring_io_again(struct ring *ring, const struct request *req);
 

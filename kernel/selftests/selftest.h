@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Frame of a selftest: named checks that are counted, exit code 0 (all passed), 1 (a check failed, or
- * the test could not be set up) or 77 (this machine cannot run it; the last line says why).
+ * Frame of a selftest: named checks that are counted, exit code 0 (all passed), 1 (a check
+ * failed, or the test could not be set up) or 77 (this machine cannot run it; the last line says
+ * why).
  */
 #ifndef SELFTEST_H
 #define SELFTEST_H
@@ -13,8 +14,8 @@
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /*
- * To be called first. Output is by the line, so that a test that hangs or crashes the kernel has said
- * how far it came.
+ * To be called first. Output is by the line, so that a test that hangs or crashes the kernel has
+ * said how far it came.
  */
 void selftest_start(void);
 
@@ -52,7 +53,10 @@ const char *result_text(long result);
 /* The first line of a file without its end, or a negative errno. */
 int line_read(const char *path, char *line, size_t len);
 
-/* The number in a file such as those of sysfs; *number stays as it is on error. 0 or a negative errno. */
+/*
+ * The number in a file such as those of sysfs; *number stays as it is on error. 0 or a negative
+ * errno.
+ */
 int number_read(const char *path, long *number);
 
 /* Writes text to a file such as those of sysfs. 0 or a negative errno. */

@@ -2,8 +2,8 @@
 /*
  * Every shape of a request, on each kind of memory, each direction alone, every byte compared.
  *
- * What has to be refused follows from the queue's limits: a controller without SGLs takes no gap but
- * between whole blocks, and so many fragments that a command cannot hold a block are refused.
+ * What has to be refused follows from the queue's limits: a controller without SGLs takes no gap
+ * but between whole blocks, and so many fragments that a command cannot hold a block are refused.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -142,7 +142,10 @@ static bool gap_after(unsigned int i)
 	return end != next && (end | next) & (disk.limits.boundary - 1);
 }
 
-/* The bytes that the next command takes from fragment `first` on, of which `done` are taken already. */
+/*
+ * The bytes that the next command takes from fragment `first` on, of which `done` are taken
+ * already.
+ */
 static uint64_t command_len(unsigned int nr, unsigned int first, uint64_t done)
 {
 	const struct disk_limits *limits = &disk.limits;
@@ -162,8 +165,8 @@ static uint64_t command_len(unsigned int nr, unsigned int first, uint64_t done)
 }
 
 /*
- * 0, or the error with which the request must end: a command that cannot hold a block. Limits of bytes
- * are left out, since they are large against a block.
+ * 0, or the error with which the request must end: a command that cannot hold a block. Limits of
+ * bytes are left out, since they are large against a block.
  */
 static int expected_error(unsigned int nr)
 {
@@ -213,11 +216,12 @@ static void shape_check(const struct shape *shape)
 }
 
 /*
- * Lengths that are multiples of a dword, half of them followed by a gap, in order or not; the total is
- * cut to whole blocks. The shortest is long enough that the segments of a command hold a block.
+ * Lengths that are multiples of a dword, half of them followed by a gap, in order or not; the
+ * total is cut to whole blocks. The shortest is long enough that the segments of a command hold a
+ * block.
  */
-static void random_list(struct verify *verify, unsigned int nr_max, size_t total_max, size_t len_max,
-			bool shuffled, const char *name)
+static void random_list(struct verify *verify, unsigned int nr_max, size_t total_max,
+			size_t len_max, bool shuffled, const char *name)
 {
 	uint32_t block = disk.limits.block_len, unit = disk.limits.alignment;
 	uint64_t pos = (uint64_t)unit * random_below(1000);
@@ -311,13 +315,15 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 2) {
 		fprintf(stderr, "usage: shapes DEVICE\n\n"
-			"DEVICE: an NVMe block device, or one that is made of such, whose content is destroyed.\n");
+			"DEVICE: an NVMe block device, or one that is made of such, whose content\n"
+			"is destroyed.\n");
 		return 2;
 	}
 	ring_require_dmabuf();
 	disk_open(&disk, argv[1]);
 	disk_domain_type(&disk, domain, sizeof(domain));
-	note("blocks of %u, fragments of multiples of %u, %u segments and %u KiB a command, %s; IOMMU: %s",
+	note("blocks of %u, fragments of multiples of %u, %u segments and %u KiB a command, %s; "
+	     "IOMMU: %s",
 	     limits->block_len, limits->alignment, limits->segments_max,
 	     limits->command_len_max / KIB, limits->boundary ? "no SGL" : "SGL", domain);
 	rc = ring_open(&ring, 8, 0);

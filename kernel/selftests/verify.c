@@ -64,7 +64,10 @@ static long transfer_run(struct verify *verify, const struct transfer *transfer,
 	return ring_io_again(verify->ring, &req);
 }
 
-/* The parts of the dma-buf that no fragment covers must be as in the image, whatever became of it. */
+/*
+ * The parts of the dma-buf that no fragment covers must be as in the image, whatever became of
+ * it.
+ */
 static size_t outside_wrong(const struct verify *verify, const struct transfer *transfer)
 {
 	unsigned int i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One request between a dma-buf and the disk, each direction alone, with the destination poisoned and
- * every byte compared: those of the range on the disk, a block on either side of it, and the whole
- * dma-buf. Control is ordinary I/O.
+ * One request between a dma-buf and the disk, each direction alone, with the destination poisoned
+ * and every byte compared: those of the range on the disk, a block on either side of it, and the
+ * whole dma-buf. Control is ordinary I/O.
  */
 #ifndef VERIFY_H
 #define VERIFY_H
@@ -48,8 +48,8 @@ void verify_init(struct verify *verify, struct ring *ring, const struct disk *di
 void verify_fini(struct verify *verify);
 
 /*
- * A request that fails may have moved some of the blocks of its range: then bytes within the range, and
- * of the fragments, are not compared; all others are.
+ * A request that fails may have moved some of the blocks of its range: then bytes within the
+ * range, and of the fragments, are not compared; all others are.
  */
 struct outcome verify_write(struct verify *verify, const struct transfer *transfer);
 struct outcome verify_read(struct verify *verify, const struct transfer *transfer);
