@@ -350,10 +350,17 @@ static void listener_report(const struct listener *listener, struct json_object 
 	put_rung(row, "transmit", datapath_transmit_name(path->transmit), path->transmit_why);
 }
 
+static void storage_bytes_report(const uint64_t bytes[DATAPATH_STORAGE_RUNGS],
+				 struct json_object *row)
+{
+	for (unsigned i = 0; i < DATAPATH_STORAGE_RUNGS; i++)
+		if (i != DATAPATH_STORAGE_MEMORY)
+			put_u64(row, datapath_storage_name((enum datapath_storage)i), bytes[i]);
+}
+
 static void ns_path_report(const struct ns *ns, struct json_object *row)
 {
 	uint64_t bytes[DATAPATH_STORAGE_RUNGS] = { 0 };
-	struct json_object *moved;
 	struct datapath path;
 
 	put_string(row, "nqn", ns->subsys->nqn);
@@ -362,10 +369,7 @@ static void ns_path_report(const struct ns *ns, struct json_object *row)
 	put_string(row, "path", ns->backend->path);
 	ns_storage(ns, &path, bytes);
 	put_rung(row, "storage", datapath_storage_name(path.storage), path.storage_why);
-	moved = put_object(row, "storage_bytes");
-	for (unsigned i = 0; i < DATAPATH_STORAGE_RUNGS; i++)
-		if (i != DATAPATH_STORAGE_MEMORY)
-			put_u64(moved, datapath_storage_name((enum datapath_storage)i), bytes[i]);
+	storage_bytes_report(bytes, put_object(row, "storage_bytes"));
 }
 
 static void area_report(const struct worker *worker, struct json_object *row)
@@ -378,8 +382,10 @@ static void area_report(const struct worker *worker, struct json_object *row)
 		{ AREA_FACE_FIXED, "fixed" },
 		{ AREA_FACE_DMABUF, "dmabuf" },
 	};
+	uint64_t bytes[DATAPATH_STORAGE_RUNGS] = { 0 };
 	const struct area *area = &worker->area;
 	struct json_object *faces;
+	struct datapath path;
 
 	put_u64(row, "worker", worker->index);
 	put_string(row, "name", area->name);
@@ -390,6 +396,9 @@ static void area_report(const struct worker *worker, struct json_object *row)
 		if (area->faces & names[i].face)
 			append(faces, json_object_new_string(names[i].name));
 	put_bool(row, "fixed_registered", area->fixed_index != AREA_NOT_FIXED);
+	for (unsigned i = 0; i < n_namespaces; i++)
+		ns_storage_of(namespaces[i], worker, &path, bytes);
+	storage_bytes_report(bytes, put_object(row, "storage_bytes"));
 	put_string(row, "why_not", area->why_not);
 }
 

@@ -47,15 +47,22 @@ static void storage_facts(const struct ns *ns, const struct worker *worker,
 		backend->ops->path(backend, &worker->loop, ns->index, area, facts, bytes);
 }
 
+void ns_storage_of(const struct ns *ns, const struct worker *worker, struct datapath *path,
+		   uint64_t bytes[DATAPATH_STORAGE_RUNGS])
+{
+	struct datapath_facts facts;
+
+	storage_facts(ns, worker, &facts, bytes);
+	datapath_choose(&facts, path);
+}
+
 void ns_storage(const struct ns *ns, struct datapath *path,
 		uint64_t bytes[DATAPATH_STORAGE_RUNGS])
 {
-	struct datapath_facts facts;
 	struct datapath one;
 
 	for (unsigned i = 0; i < n_workers; i++) {
-		storage_facts(ns, &workers[i], &facts, bytes);
-		datapath_choose(&facts, &one);
+		ns_storage_of(ns, &workers[i], &one, bytes);
 		if (i == 0 || one.storage > path->storage)
 			*path = one;
 	}

@@ -8,6 +8,7 @@
 
 struct io_fence;
 struct subsys;
+struct worker;
 
 /* Counters of base/counter.h, one row for each worker on its own cache line, summed by readers. */
 struct ns_stats {
@@ -46,10 +47,14 @@ static inline bool ns_is_read_only(const struct ns *ns)
 }
 
 /*
- * How I/O of the namespace goes at present: the storage rung, the lowest of all workers', and why it
- * is no better one. Adds to @bytes what READ and WRITE of its backend moved by each rung. While
- * attached; control path.
+ * How I/O of the namespace goes on @worker at present: the storage rung, and why it is no better one.
+ * Adds to @bytes what READ and WRITE of its backend moved there by each rung. While attached; control
+ * path.
  */
+void ns_storage_of(const struct ns *ns, const struct worker *worker, struct datapath *path,
+		   uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
+
+/* The same of all workers: the lowest rung, and all bytes. */
 void ns_storage(const struct ns *ns, struct datapath *path,
 		uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
 

@@ -368,9 +368,9 @@ void uring_path(struct backend *backend, const struct loop *loop, unsigned index
 	facts->dmabuf_vectored = (struct datapath_fact){
 		__atomic_load_n(&dmabuf->vectored, __ATOMIC_RELAXED), why_vectored
 	};
+	/* Memory that direct I/O cannot pin has but the dma-buf. */
 	facts->area_reachable = (struct datapath_fact){
-		area->faces & AREA_FACE_FIXED || !backend->limits.direct,
-		"direct I/O cannot pin this memory"
+		area->faces & AREA_FACE_FIXED || !backend->limits.direct, why
 	};
 	for (unsigned i = 0; i < DATAPATH_STORAGE_RUNGS; i++)
 		bytes[i] += counter_get(&at->bytes[i]);

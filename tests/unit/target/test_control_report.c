@@ -482,6 +482,7 @@ static void test_datapath(void **state)
 	assert_number(row, "worker", 1);
 	assert_text(row, "provider", "anon");
 	assert_number(row, "size_bytes", 4 << 20);
+	assert_number(member(row, "storage_bytes"), "bounce", 0);
 	assert_string_equal(json_object_get_string(row_of(row, "faces", 0)), "cpu");
 	json_object_put(reply);
 }

@@ -54,3 +54,60 @@ count_end() {
 	sed -n 's/^\(hist:[^[]*\) \[.*/!\1/p' "$dir/trigger" >"$run/trigger"
 	cat "$run/trigger" >"$dir/trigger"
 }
+
+# ---------------------------------------------------------------- a device that is exchanged
+
+# A namespace on $drive1 through device-mapper, which a host writes and verifies while moving_reload
+# puts another target in between. Needs lib/stack.sh.
+moving_sectors=$((512 << 11))
+
+moving_start() {
+	stack_reset
+	dm_create moving "0 $moving_sectors linear $drive1 0"
+	config_reset
+	subsystem_add "$nqn"
+	namespace_add "$nqn" 1 "$device"
+	target_start
+	host_connect "$nqn"
+	namespace_wait "$nqn" 1
+	premapped_or_skip
+	moving_host &
+	moving_pid=$!
+	sleep 2
+}
+
+# Until the case has seen enough, or something is wrong.
+moving_host() {
+	while [ ! -e "$run/enough" ]; do
+		fio --name=steady --filename="$device" --rw=randwrite --bs=16k --size=8M --iodepth=8 \
+			--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 \
+			--do_verify=1 >"$run/steady.out" 2>&1 || return 1
+		! grep -iE 'verify: bad|error=' "$run/steady.out" || return 1
+	done
+}
+
+# moving_reload TARGET [ARGUMENT...]: that target of device-mapper, which leaves all data where it is.
+moving_reload() {
+	local target=$1
+	shift
+	dmsetup suspend --noudevsync moving
+	dmsetup load moving --table "0 $moving_sectors $target $drive1 0 $*"
+	dmsetup resume --noudevsync moving
+}
+
+# The host must have found all data right.
+moving_end() {
+	touch "$run/enough"
+	wait "$moving_pid" || fail "the host found an error: $(<"$run/steady.out")"
+	host_disconnect "$nqn"
+	target_stop
+	dm_remove moving
+}
+
+# storage_bytes_grow RUNG: within the time.
+storage_bytes_grow() {
+	local before
+	before=$(storage_bytes "$1")
+	sleep 3
+	[ "$(storage_bytes "$1")" -gt "$before" ] || fail "nothing goes by $1"
+}
