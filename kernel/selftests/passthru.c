@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NVMe passthrough by io_uring: its requests are not bios of the block device that a dma-buf was
- * registered for, so they must not have it. Ordinary fixed buffers are the control.
+ * NVMe passthrough by io_uring, on the generic character device: a dma-buf that is registered for it
+ * carries the data of commands, whole or in fragments. Ordinary I/O on the block device is the control.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 
 #include "buffers.h"
 #include "disk.h"
+#include "exporter.h"
 #include "ring.h"
 #include "selftest.h"
 
@@ -21,8 +22,10 @@ enum {
 	BUFFER_LEN = 1 << 20,
 	DATA_LEN = 8192,
 	POISON = 0x5a,
-	SLOT_DMABUF = 0,
-	SLOT_MEMORY = 1,
+	SLOT_GENERIC = 0,
+	SLOT_BLOCK = 1,
+	MOVES = 10,
+	NVME_WRITE = 1,
 	NVME_READ = 2,
 	/* what the system's header may lack: a ring with entries of both sizes */
 	OP_URING_CMD128 = 64,
@@ -67,23 +70,34 @@ struct setup {
 	uint32_t nsid;
 };
 
-/* A read of the first blocks. addr and len: as in struct request, by the command's kind. */
-static int passthru_read(struct setup *setup, uint32_t kind, uint16_t slot, uint64_t addr, uint32_t len)
+/* A command about the first blocks with what is registered in a slot. */
+struct command {
+	uint32_t kind;		/* URING_CMD_IO, or URING_CMD_IO_VEC */
+	uint8_t opcode;
+	uint16_t slot;
+	uint64_t addr;		/* offset in the dma-buf, or struct iovec, of which there are len */
+	uint32_t len;
+	uint64_t metadata;
+};
+
+static int command_start(struct setup *setup, const struct command *command)
 {
 	uint32_t blocks = DATA_LEN / setup->disk.limits.block_len;
-	struct uring_cmd cmd = { .opcode = NVME_READ, .nsid = setup->nsid, .addr = addr,
-				 .data_len = len, .cdw12 = blocks - 1 };
+	struct uring_cmd cmd = { .opcode = command->opcode, .nsid = setup->nsid,
+				 .addr = command->addr, .data_len = command->len,
+				 .metadata = command->metadata, .cdw12 = blocks - 1 };
 	struct io_uring_sqe *sqe = ring_sqe(&setup->ring);
-	struct completion done;
+	struct completion done, second_half;
 	int rc;
 
+	cmd.metadata_len = command->metadata ? blocks * 8 : 0;
 	/* its command reaches into the next entry */
 	ring_sqe(&setup->ring);
 	sqe->opcode = OP_URING_CMD128;
 	sqe->fd = setup->generic_fd;
-	sqe->off = kind;
+	sqe->off = command->kind;
 	sqe->rw_flags = URING_CMD_FIXED;
-	sqe->buf_index = slot;
+	sqe->buf_index = command->slot;
 	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &cmd, sizeof(cmd));
 	rc = ring_submit(&setup->ring);
 	if (rc != 2)
@@ -91,64 +105,133 @@ static int passthru_read(struct setup *setup, uint32_t kind, uint16_t slot, uint
 	rc = ring_wait(&setup->ring, &done, COMPLETION_MS_MAX);
 	if (rc)
 		fatal("no completion of a passthrough command: %s", result_text(rc));
-	if (done.flags & CQE_F_32) {
-		struct completion second_half;
-
+	if (done.flags & CQE_F_32)
 		ring_peek(&setup->ring, &second_half);
-	}
 	return done.res;
 }
 
-static void check_untouched(const struct setup *setup, const char *name)
+/* Issued again while the dma-buf's exporter is at work. */
+static int command_run(struct setup *setup, const struct command *command)
 {
-	size_t i, touched = 0;
+	uint64_t end_ms = now_ms() + COMPLETION_MS_MAX;
+	int res;
 
-	buffer_cpu_begin(&setup->buffer);
-	for (i = 0; i < setup->buffer.len; i++)
-		touched += setup->buffer.mem[i] != POISON;
-	buffer_cpu_end(&setup->buffer);
-	check_eq((long)touched, 0, "%s: bytes touched", name);
+	do
+		res = command_start(setup, command);
+	while (res == -EAGAIN && now_ms() < end_ms);
+	return res;
 }
 
-static void control(struct setup *setup, uint8_t *want)
-{
-	uint8_t *got = plain_alloc(DATA_LEN);
+/* Where the data of a command are in the dma-buf. */
+struct layout {
+	const char *name;
+	struct iovec parts[2];
+	unsigned int nr;
+};
 
-	check_eq(ring_register_memory(&setup->ring, SLOT_MEMORY, got, DATA_LEN), 1,
-		 "ordinary buffer: registration");
-	memset(got, POISON, DATA_LEN);
-	check_eq(passthru_read(setup, URING_CMD_IO, SLOT_MEMORY, (uintptr_t)got, DATA_LEN), 0,
-		 "ordinary buffer: passthrough");
-	check_eq((long)bytes_differ(got, want, DATA_LEN), 0, "ordinary buffer: wrong bytes");
-	ring_clear(&setup->ring, SLOT_MEMORY);
+static struct command layout_command(const struct layout *layout, uint8_t opcode)
+{
+	struct command command = { .kind = URING_CMD_IO, .opcode = opcode, .slot = SLOT_GENERIC,
+				   .addr = (uintptr_t)layout->parts[0].iov_base, .len = DATA_LEN };
+
+	if (layout->nr > 1) {
+		command.kind = URING_CMD_IO_VEC;
+		command.addr = (uintptr_t)layout->parts;
+		command.len = layout->nr;
+	}
+	return command;
+}
+
+/* Copies between the layout in an image of the dma-buf and the data in the order of the disk. */
+static void layout_copy(const struct layout *layout, uint8_t *image, uint8_t *data, bool gather)
+{
+	unsigned int i;
+
+	for (i = 0; i < layout->nr; i++) {
+		uint8_t *part = image + (uintptr_t)layout->parts[i].iov_base;
+		size_t len = layout->parts[i].iov_len;
+
+		memcpy(gather ? data : part, gather ? part : data, len);
+		data += len;
+	}
+}
+
+static void check_layout(struct setup *setup, const struct layout *layout)
+{
+	uint8_t *image = plain_alloc(BUFFER_LEN), *data = plain_alloc(DATA_LEN);
+	uint8_t *got = plain_alloc(DATA_LEN);
+	const struct buffer *buffer = &setup->buffer;
+	struct command command = layout_command(layout, NVME_READ);
+
+	random_fill(data, DATA_LEN);
+	disk_write(&setup->disk, data, DATA_LEN, 0);
+	memset(image, POISON, BUFFER_LEN);
+	buffer_cpu_begin(buffer);
+	memset(buffer->mem, POISON, BUFFER_LEN);
+	buffer_cpu_end(buffer);
+	layout_copy(layout, image, data, false);
+	check_eq(command_run(setup, &command), 0, "%s: read", layout->name);
+	buffer_cpu_begin(buffer);
+	check_eq((long)bytes_differ(buffer->mem, image, BUFFER_LEN), 0, "%s: wrong bytes in the "
+		 "dma-buf", layout->name);
+	random_fill(buffer->mem, BUFFER_LEN);
+	memcpy(image, buffer->mem, BUFFER_LEN);
+	buffer_cpu_end(buffer);
+
+	layout_copy(layout, image, data, true);
+	command.opcode = NVME_WRITE;
+	check_eq(command_run(setup, &command), 0, "%s: write", layout->name);
+	disk_read(&setup->disk, got, DATA_LEN, 0);
+	check_eq((long)bytes_differ(got, data, DATA_LEN), 0, "%s: wrong bytes on the disk",
+		 layout->name);
+	free(image);
+	free(data);
 	free(got);
 }
 
-static void refusals(struct setup *setup, uint8_t *want)
+static void layouts(struct setup *setup)
 {
-	struct iovec parts[] = { fragment(0, DATA_LEN / 2), fragment(65536, DATA_LEN / 2) };
-	struct request req = { .opcode = IORING_OP_READ_FIXED, .slot = SLOT_DMABUF,
-			       .fd = setup->disk.fd, .len = DATA_LEN };
+	struct layout all[] = {
+		{ "start", { fragment(0, DATA_LEN) }, 1 },
+		{ "end", { fragment(BUFFER_LEN - DATA_LEN, DATA_LEN) }, 1 },
+		{ "dword offset", { fragment(4100, DATA_LEN) }, 1 },
+		{ "two fragments", { fragment(65536, 4096), fragment(8192, 4096) }, 2 },
+		{ "two at dword offsets", { fragment(65540, 1448), fragment(8, DATA_LEN - 1448) }, 2 },
+	};
+	unsigned int i;
 
-	check_eq(ring_register_dmabuf(&setup->ring, SLOT_DMABUF, setup->buffer.fd,
-				      setup->generic_fd), -EOPNOTSUPP,
-		 "dma-buf: registration for the character device");
-	if (!check_eq(ring_register_dmabuf(&setup->ring, SLOT_DMABUF, setup->buffer.fd,
-					   setup->disk.fd), 1, "dma-buf: registration"))
-		return;
-	buffer_cpu_begin(&setup->buffer);
-	memset(setup->buffer.mem, POISON, setup->buffer.len);
-	buffer_cpu_end(&setup->buffer);
-	check_eq(passthru_read(setup, URING_CMD_IO, SLOT_DMABUF, 0, DATA_LEN), -EFAULT,
-		 "dma-buf: passthrough");
-	check_eq(passthru_read(setup, URING_CMD_IO_VEC, SLOT_DMABUF, (uintptr_t)parts, 2), -EFAULT,
-		 "dma-buf: vectored passthrough");
-	check_untouched(setup, "dma-buf");
-	check_eq(ring_io_again(&setup->ring, &req), DATA_LEN, "dma-buf: an ordinary read");
-	buffer_cpu_begin(&setup->buffer);
-	check_eq((long)bytes_differ(setup->buffer.mem, want, DATA_LEN), 0,
-		 "dma-buf: wrong bytes of it");
-	buffer_cpu_end(&setup->buffer);
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		/* without SGLs only what begins at pages and ends there can follow something */
+		if (setup->disk.limits.boundary && i == 4)
+			continue;
+		check_layout(setup, &all[i]);
+	}
+	for (i = 0; i < MOVES; i++) {
+		exporter_move(&setup->buffer, 0);
+		check_layout(setup, &all[3]);
+	}
+	check_nothing_stale(&setup->buffer, "passthrough");
+}
+
+static void errors(struct setup *setup)
+{
+	struct request req = { .opcode = IORING_OP_READ_FIXED, .slot = SLOT_GENERIC,
+			       .fd = setup->disk.fd, .len = DATA_LEN };
+	struct command command = { .kind = URING_CMD_IO, .opcode = NVME_READ, .len = DATA_LEN };
+	uint8_t metadata[DATA_LEN];
+
+	command.addr = BUFFER_LEN - 512;
+	check_eq(command_run(setup, &command), -EFAULT, "over the end of the dma-buf");
+	command.addr = 2;
+	check_eq(command_run(setup, &command), -EINVAL, "offset that is no dword");
+	command.addr = 0;
+	command.metadata = (uintptr_t)metadata;
+	check_eq(command_run(setup, &command), -EINVAL, "with metadata");
+	command.metadata = 0;
+	command.slot = SLOT_BLOCK;
+	check_eq(command_run(setup, &command), -EBADF, "registered for the block device");
+	check_eq(ring_io_again(&setup->ring, &req), -EBADF,
+		 "block device, registered for the character device");
 }
 
 static void setup_open(struct setup *setup, const char *generic, const char *block)
@@ -163,9 +246,7 @@ static void setup_open(struct setup *setup, const char *generic, const char *blo
 	if (nsid <= 0)
 		fatal("%s: no NVMe namespace: %s", generic, result_text(nsid ? -errno : 0));
 	setup->nsid = (uint32_t)nsid;
-	rc = buffer_open(&setup->buffer, BUFFER_PAGES, BUFFER_LEN);
-	if (rc)
-		fatal("%s: %s", buffer_kind_name(BUFFER_PAGES), result_text(rc));
+	exporter_buffer_open(&setup->buffer, BUFFER_LEN, EXPORTER_SCATTERED, O_RDWR);
 	rc = ring_open(&setup->ring, 64, SETUP_CQE_MIXED | SETUP_SQE_MIXED);
 	if (!rc)
 		rc = ring_table(&setup->ring, 2);
@@ -176,7 +257,6 @@ static void setup_open(struct setup *setup, const char *generic, const char *blo
 int main(int argc, char **argv)
 {
 	struct setup setup;
-	uint8_t *want;
 
 	selftest_start();
 	if (argc != 3) {
@@ -185,15 +265,21 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	ring_require_dmabuf();
+	exporter_require();
 	setup_open(&setup, argv[1], argv[2]);
-	want = plain_alloc(DATA_LEN);
-	random_fill(want, DATA_LEN);
-	disk_write(&setup.disk, want, DATA_LEN, 0);
-	control(&setup, want);
-	refusals(&setup, want);
+	check_eq(ring_register_dmabuf(&setup.ring, SLOT_BLOCK, setup.buffer.fd, setup.disk.fd), 1,
+		 "registration for the block device");
+	if (check_eq(ring_register_dmabuf(&setup.ring, SLOT_GENERIC, setup.buffer.fd,
+					  setup.generic_fd), 1,
+		     "registration for the character device")) {
+		layouts(&setup);
+		errors(&setup);
+	}
+	ring_clear(&setup.ring, SLOT_BLOCK);
+	ring_clear(&setup.ring, SLOT_GENERIC);
+	check_released(&setup.buffer, "unregistered");
 	ring_close(&setup.ring);
 	buffer_close(&setup.buffer);
 	disk_close(&setup.disk);
-	free(want);
 	return selftest_end();
 }

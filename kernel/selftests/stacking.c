@@ -129,8 +129,6 @@ static void works(const struct disk *disk, long parts, bool aligned)
 	if (check_eq(ring_register_dmabuf(&ring, 0, buffer.fd, disk->fd), 1, "registration")) {
 		check_attachments(&buffer, (unsigned int)parts, "one for each part");
 		shapes_check(&ring, disk, &buffer, aligned);
-		exporter_move(&buffer, 0);
-		shapes_check(&ring, disk, &buffer, aligned);
 		check_eq(ring_clear(&ring, 0), 1, "unregistration");
 		check_released(&buffer, "unregistered");
 		load_setup(&load, disk, &buffer);
