@@ -122,7 +122,8 @@ static uint64_t announce_memory(const struct config *config)
 	}
 	for (unsigned w = 0; w < n_workers; w++)
 		fixed += (uint64_t)LOOP_SQ_ENTRIES * sizeof(struct io_uring_sqe) +
-			 (uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe);
+			 (uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe) +
+			 (workers[w].memory.bounce ? workers[w].bounce.area.size : 0);
 	for (unsigned i = 0; i < n_namespaces; i++)
 		fixed += namespaces[i]->backend->memory_bytes;
 	log_info(

@@ -150,7 +150,7 @@ struct backend {
 	const struct backend_ops *ops;
 	struct backend_limits limits;
 	struct backend_identity identity;
-	uint64_t memory_bytes; /* that it holds for its blocks; part of what the daemon announces */
+	uint64_t memory_bytes; /* that it holds for blocks and loops; part of what the daemon announces */
 	char path[256];   /* what people know it by: "/dev/nvme0n1", "ram 1 GiB" */
 	char detail[128]; /* anything notable for `sluicectl namespaces`, such as why not O_DIRECT */
 };

@@ -314,6 +314,7 @@ int uring_memory_attach(struct uring_backend *ub, struct loop *loop,
 	at->loop = loop;
 	at->memory = memory;
 	ub->attachments = at;
+	ub->backend.memory_bytes += sizeof(*at);
 	loop_file_data_set(loop, ub->file_index, at);
 	for (unsigned slot = 0; slot < LOOP_AREAS; slot++) {
 		struct uring_dmabuf *dmabuf = &at->dmabufs[slot];

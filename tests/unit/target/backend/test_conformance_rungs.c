@@ -35,12 +35,15 @@ static struct conformance_case case_for(enum datapath_storage rung)
 
 static int run_on_file(void)
 {
-	const struct conformance_case cases[] = {
+	struct conformance_case cases[] = {
 		case_for(DATAPATH_STORAGE_FIXED),
 		case_for(DATAPATH_STORAGE_PLAIN),
 		case_for(DATAPATH_STORAGE_BOUNCE),
 	};
 	int rc;
+
+	/* What wraps a backend passes on how I/O goes. */
+	cases[0].fault = "any delay=200us every=5";
 
 	if (!mkdtemp(dir))
 		return 1;
