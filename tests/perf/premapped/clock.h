@@ -19,6 +19,7 @@ struct span {
  */
 void counter_start(void);
 
+/* What passed since some moment in the past, and since `start`, which span_now() returned. */
 struct span span_now(void);
 struct span span_since(const struct span *start);
 

@@ -5,25 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-/*
- * Registration of a dma-buf, from the kernel series that Sluice carries (the ABI of revisions 3 to 7
- * of upstream's). No released header has it.
- */
-enum {
-	UPDATE_EXTENDED = 1 << 1, /* io_uring_rsrc_update2.resv: `data` are struct regbuf_desc */
-	REGBUF_DMABUF = 2,
-};
-
-struct regbuf_desc {
-	uint32_t type;
-	uint32_t flags;
-	uint64_t size_bytes;
-	uint64_t uaddr;
-	int32_t dmabuf_fd;
-	int32_t target_fd;
-	uint64_t resv[6];
-};
-_Static_assert(sizeof(struct regbuf_desc) == 80, "ABI");
+#include "base/regbuf.h"
 
 static const char *const mode_names[] = { "premapped", "fixed", "plain" };
 static const char *const shape_names[] = { "4k", "16k", "128k", "46x1448" };
@@ -37,11 +19,6 @@ const char *load_mode_name(enum load_mode mode)
 const char *load_shape_name(enum load_shape shape)
 {
 	return shape_names[shape];
-}
-
-uint32_t load_shape_bytes(enum load_shape shape)
-{
-	return shape_bytes[shape];
 }
 
 unsigned load_shape_pieces(enum load_shape shape, struct iovec *pieces)
@@ -73,22 +50,16 @@ static uintptr_t slot_address(const struct load *load, unsigned slot)
 
 static void dmabuf_register(struct load *load, int disk_fd)
 {
-	struct regbuf_desc desc = {
+	const struct regbuf_desc desc = {
 		.type = REGBUF_DMABUF,
 		.dmabuf_fd = load->mem->dmabuf_fd,
 		.target_fd = disk_fd,
 	};
-	struct io_uring_rsrc_update2 update = {
-		.resv = UPDATE_EXTENDED,
-		.data = (uintptr_t)&desc,
-		.nr = 1,
-	};
 	int rc = io_uring_register_buffers_sparse(&load->ring, 1);
 
 	if (!rc)
-		rc = io_uring_register(load->ring.ring_fd, IORING_REGISTER_BUFFERS_UPDATE, &update,
-				       sizeof(update));
-	if (rc != 1) {
+		rc = regbuf_update(&load->ring, 0, &desc);
+	if (rc) {
 		errno = -rc;
 		err(1, "cannot register the dma-buf: does this kernel carry the patches?");
 	}

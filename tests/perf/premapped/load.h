@@ -51,13 +51,14 @@ struct load {
 	struct iovec vecs[MEMORY_SLOTS_MAX][FRAGMENTS];
 };
 
+/* The names that JSON and table use. */
 const char *load_mode_name(enum load_mode mode);
 const char *load_shape_name(enum load_shape shape);
 
-/* Bytes that one I/O of that shape moves. */
-uint32_t load_shape_bytes(enum load_shape shape);
-
-/* The parts of a slot that an I/O of that shape touches: returns how many, at most FRAGMENTS. */
+/*
+ * The parts of a slot that an I/O of that shape touches, in the order in which they are on the disk;
+ * their bases are offsets in the slot. Returns how many there are, at most FRAGMENTS.
+ */
 unsigned load_shape_pieces(enum load_shape shape, struct iovec *pieces);
 
 /*
@@ -68,6 +69,7 @@ unsigned load_shape_pieces(enum load_shape shape, struct iovec *pieces);
 void load_open(struct load *load, enum load_mode mode, const struct memory *mem, int disk_fd,
 	       unsigned depth);
 
+/* Ends the registrations; nothing may be in flight. */
 void load_close(struct load *load);
 
 /*
