@@ -17,7 +17,7 @@
 static const char why_kernel[] =
 	"the kernel has no dma-buf registered buffers: it needs the patches of kernel/";
 static const char why_vectored[] =
-	"vectors of a dma-buf are refused, by a kernel without the patches of kernel/ or by the device";
+	"vectors of a dma-buf are refused: by the device, or for want of the patches of kernel/";
 static const char why_not_tried[] = "there is no room to try out a registered dma-buf";
 static const char why_trying[] = "the dma-buf is registered and being tried out";
 
@@ -38,11 +38,11 @@ static const char *lost_text(int error)
 	case -EFAULT:
 		return "the dma-buf may not be read or written by devices";
 	case -ENOMEM:
-		return "the kernel has no memory or address space to map the dma-buf; see RLIMIT_MEMLOCK "
-		       "(LimitMEMLOCK=)";
+		return "the kernel has no memory or address space to map the dma-buf; see "
+		       "RLIMIT_MEMLOCK (LimitMEMLOCK=)";
 	case -EDQUOT:
-		return "the limit of mapped memory of the device is reached: raise the kernel's parameter "
-		       "dma_buf_io.max_mapped_mb";
+		return "the limit of mapped memory of the device is reached: raise the kernel's "
+		       "parameter dma_buf_io.max_mapped_mb";
 	default:
 		return "the device does not take dma-bufs any more";
 	}
@@ -75,8 +75,8 @@ static void timer_begin(struct uring_dmabuf *dmabuf, uint64_t delay_ms)
 static void lost_announce(struct uring_dmabuf *dmabuf)
 {
 	if (!dmabuf->announced)
-		log_warning("%s: without the registered dma-buf of %s from now on: %s; trying again in "
-			    "%u s", dmabuf->at->ub->backend.path, dmabuf->area->name, dmabuf->why,
+		log_warning("%s: without the registered dma-buf of %s from now on: %s; trying again "
+			    "in %u s", dmabuf->at->ub->backend.path, dmabuf->area->name, dmabuf->why,
 			    dmabuf->retry_ms / 1000);
 	dmabuf->announced = true;
 }
@@ -238,9 +238,9 @@ static const char *refusal_text(const struct uring_dmabuf *dmabuf, int error)
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (error == -ENOMEM && limit.rlim_cur < RLIM_INFINITY)
 		snprintf(at->refused, sizeof(at->refused),
-			 "RLIMIT_MEMLOCK is %s; each worker needs %s for its fixed buffer and as much "
-			 "again for each namespace, here %s: raise LimitMEMLOCK= in the service unit "
-			 "(ulimit -l), or lower [memory] per_worker",
+			 "RLIMIT_MEMLOCK is %s; each worker needs %s for its fixed buffer and as "
+			 "much again for each namespace, here %s: raise LimitMEMLOCK= in the service "
+			 "unit (ulimit -l), or lower [memory] per_worker",
 			 bytes_text(limit.rlim_cur).s, bytes_text(size).s,
 			 bytes_text((at->loop->n_files + 1ull) * size).s);
 	else if (error == -EINVAL && size > UINT64_C(1) << 30)
@@ -286,7 +286,7 @@ static void dmabuf_attach(struct uring_dmabuf *dmabuf)
 		return;
 	}
 	if (index < 0) {
-		dmabuf->why = "a worker's table of registered buffers has no place for another namespace";
+		dmabuf->why = "the table of registered buffers has no place for another namespace";
 		return;
 	}
 	dmabuf->index = (unsigned)index;
