@@ -136,8 +136,9 @@ static void test_all_lost(const struct disk *disk, struct controller *controller
 	for (i = 0; i < nr; i++)
 		check_controller_removed(&controllers[i]);
 	load_thread_join(&load);
-	check(!load.hung && !load.wrong && load.errors, "%llu errors, the first %s; %llu bytes "
-	      "wrong%s", (unsigned long long)load.errors, result_text(load.error),
+	check(!load.hung && !load.wrong && load.error, "%llu errors, the first %s; %llu bytes "
+	      "wrong%s", (unsigned long long)(load.errors + load.errors_plain),
+	      result_text(load.error),
 	      (unsigned long long)load.wrong, load.hung ? "; a request hangs" : "");
 	check_no_mappings(&buffer, "all removed");
 	check_eq(exporter_move(&buffer, 0), 0, "move when all are removed");

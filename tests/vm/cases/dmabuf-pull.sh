@@ -11,6 +11,30 @@
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh
+
+# drive_pull SERIAL: takes a drive out from behind its pcie-root-port without a word to its driver. It is
+# gone for good: a case that does this wants "# boot: own". QEMU removes what is in a slot whose power
+# and indicator are switched off, so the slot's control register (24 bytes behind the head of the PCI
+# Express capability, number 10h) is told that they are.
+drive_pull() {
+	local port at control
+	port=$(readlink -f "/sys/block/$(basename "$(drive_path "$1")")/device/device/..")
+	at=$((16#$(config_read "$port" 52 1)))
+	until [ "$(config_read "$port" "$at" 1)" = 10 ]; do
+		at=$((16#$(config_read "$port" $((at + 1)) 1)))
+		[ "$at" -ne 0 ] || fail "$1 is not behind a pcie-root-port"
+	done
+	control=$((16#$(config_read "$port" $((at + 24)) 2) | 0x7c0))
+	note "pulling $1 out of ${port##*/}"
+	printf '%b' "$(printf '\\x%02x\\x%02x' $((control & 255)) $((control >> 8)))" |
+		dd of="$port/config" bs=2 seek=$(((at + 24) / 2)) conv=notrunc status=none
+}
+
+# config_read DEVICE_DIR OFFSET LEN: 1 or 2 bytes of its configuration space, as a hexadecimal number.
+config_read() {
+	od -An -v -j"$2" -N"$3" -tx"$3" "$1/config" | tr -d ' \n'
+}
+
 drive=$(drive_path ssd2)
 node=$(basename "$drive")
 
