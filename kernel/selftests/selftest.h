@@ -22,7 +22,7 @@ void selftest_start(void);
 /* To be called first in a process that was forked: its checks are its own. */
 void selftest_child(void);
 
-/* Prints "N checks, N failed"; returns the exit code. */
+/* Prints "N checks, N failed"; returns the exit code, which is 1 without a single check. */
 int selftest_end(void);
 
 /* Ends the program: it cannot run here. Checks that failed before still make it exit 1. */
@@ -35,7 +35,10 @@ _Noreturn void fatal(const char *fmt, ...) PRINTF(1, 2);
 void section(const char *fmt, ...) PRINTF(1, 2);
 void note(const char *fmt, ...) PRINTF(1, 2);
 
-/* Says that one check, named by the text, is left out, and why. */
+/*
+ * Says that one check, named by the text, is left out, and why. On a kernel that ought to have all,
+ * whoever runs the test takes such a line, which begins with "skip", for a failure.
+ */
 void skip_one(const char *fmt, ...) PRINTF(1, 2);
 
 /* One check, named by the text. Returns whether it passed. May be called by any thread. */
