@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -402,35 +403,50 @@ static void rings_closed(void)
 		ring_closed(i & 1, i & 2);
 }
 
+/*
+ * Another process runs the load, whose lanes always have a request each in flight, and is killed once
+ * that many have completed. The load is in shared memory, so that this is seen here.
+ */
+static void load_killed(struct load *load, unsigned int requests)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		fatal("fork(): %s", result_text(-errno));
+	if (child == 0) {
+		if (load_open(load))
+			_exit(1);
+		load_run(load, 0);
+		_exit(1);
+	}
+	check(load_progress_wait(load, requests), "I/O is under way, %u requests", requests);
+	kill(child, SIGKILL);
+	check(waitpid(child, &status, 0) == child && WIFSIGNALED(status), "killed under I/O");
+	check(!load->errors && !load->errors_plain && !load->wrong, "no error until then");
+}
+
 /* Killed, so that nothing is given back in order. */
 static void process_killed(void)
 {
-	struct load load = load_of(&sorts[0]);
+	struct load load, *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	unsigned int i;
 	int rc;
 
 	section("process killed with I/O in flight");
+	if (shared == MAP_FAILED)
+		fatal("shared memory: %s", result_text(-errno));
 	fflush(stdout);
 	for (i = 0; i < 3; i++) {
-		pid_t child = fork();
-		int status;
-
-		if (child < 0)
-			fatal("fork(): %s", result_text(-errno));
-		if (child == 0) {
-			load.seed = i + 1;
-			if (load_open(&load))
-				_exit(1);
-			load_run(&load, 0);
-			_exit(1);
-		}
-		sleep_ms(500 + 300 * i);
-		kill(child, SIGKILL);
-		rc = waitpid(child, &status, 0);
-		check(rc == child && WIFSIGNALED(status), "it had run until then");
+		*shared = load_of(&sorts[0]);
+		shared->seed = i + 1;
+		load_killed(shared, 100 + 300 * i);
 	}
+	munmap(shared, sizeof(*shared));
 	if (attachments >= 0)
 		check_eq(attachments_wait(attachments) - attachments, 0, "attachments left");
+	load = load_of(&sorts[0]);
 	load.depth = 16;
 	rc = load_open(&load);
 	if (rc)
