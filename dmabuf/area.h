@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/list.h"
 #include "base/loop.h"
 
 enum area_face {
@@ -39,6 +40,7 @@ struct area {
 	void *base;        /* AREA_FACE_CPU, else NULL */
 	int memfd;         /* -1: none */
 	int dmabuf_fd;     /* AREA_FACE_DMABUF, else -1 */
+	struct list link;  /* the provider's own */
 	struct loop *loop; /* of the worker that owns the area, once it joined that; else NULL */
 	unsigned slot;     /* its place among the loop's areas, 0 .. LOOP_AREAS - 1 */
 	int fixed_index;   /* in the loop's table of fixed buffers; AREA_NOT_FIXED */

@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -27,12 +29,19 @@
 #endif
 
 enum {
-	IMPORT_TIMEOUT_MS = 20000, /* to the whole answer; memory may be made for it */
+	IMPORT_TIMEOUT_MS = 20000, /* for all workers; memory may be made for them */
 	IMPORT_AGAIN_MS = 10,	   /* between tries while the peer's queue of connections is full */
 	IMPORT_ANSWER_MAX = 512,   /* bytes, with the newline */
 	IMPORT_DEPTH_MAX = 4,	   /* of the answer's JSON */
 	IMPORT_FDS_MAX = 4,	   /* taken to be closed; one is right */
 };
+
+/*
+ * The areas that there are, by area.link, and what is left of the time to wait for others. One
+ * thread makes all areas and gives them back.
+ */
+static struct list imports = LIST_INIT(imports);
+static int64_t wait_left_ms;
 
 /* One conversation with the process that exports. */
 struct import {
@@ -41,6 +50,7 @@ struct import {
 	int sock;
 	int fd; /* the descriptor that came, -1: none yet; owned */
 	unsigned n_fds;
+	bool fds_cut; /* there were more than could be taken */
 	int64_t end_ms;
 	char answer[IMPORT_ANSWER_MAX];
 	size_t len;
@@ -56,7 +66,9 @@ static int64_t now_ms(void)
 
 static int import_late(struct import *import)
 {
-	area_why_not(import->area, "import: the process at %s did not answer within %d s",
+	area_why_not(import->area,
+		     "import: the process at %s did not answer within %d s, which all workers "
+		     "together wait for it: see what keeps it, or lower [daemon] workers",
 		     import->path, IMPORT_TIMEOUT_MS / 1000);
 	return -ETIMEDOUT;
 }
@@ -154,6 +166,7 @@ static ssize_t import_receive(struct import *import)
 	if (n < 0)
 		return -errno;
 	import_fds_take(import, &msg);
+	import->fds_cut |= (msg.msg_flags & MSG_CTRUNC) != 0;
 	import->len += (size_t)n;
 	return n;
 }
@@ -237,19 +250,56 @@ static int import_parse(struct import *import, uint64_t *size)
 	return rc;
 }
 
-/* What came is a dma-buf that may be read and written. */
+/* Exactly one descriptor came. */
+static int import_fds_check(struct import *import)
+{
+	struct rlimit limit = { 0 };
+
+	if (import->n_fds == 1 && !import->fds_cut)
+		return 0;
+	if (!import->n_fds && import->fds_cut) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		area_why_not(import->area,
+			     "import: cannot take the descriptor from the process at %s: "
+			     "RLIMIT_NOFILE is %llu: raise LimitNOFILE= in the service unit "
+			     "(ulimit -n); where that is enough, a security module forbids it",
+			     import->path, (unsigned long long)limit.rlim_cur);
+		return -EMFILE;
+	}
+	area_why_not(import->area,
+		     "import: the process at %s attached %s%u descriptors to its answer instead "
+		     "of one, the dma-buf",
+		     import->path, import->fds_cut ? "more than " : "", import->n_fds);
+	return -EBADMSG;
+}
+
+/* Workers in one buffer would overwrite each other's data. Each dma-buf has an inode of its own. */
+static int import_unique_check(struct import *import, ino_t inode)
+{
+	list_for_each(other, &imports, struct area, link) {
+		struct stat st;
+
+		if (fstat(other->dmabuf_fd, &st) || st.st_ino != inode)
+			continue;
+		area_why_not(import->area,
+			     "import: the process at %s gave the same dma-buf for %s and %s: "
+			     "export one for each",
+			     import->path, other->name, import->area->name);
+		return -EEXIST;
+	}
+	return 0;
+}
+
+/* What came is a dma-buf that may be read and written, and no other worker's. */
 static int import_fd_check(struct import *import)
 {
 	struct statfs fs;
+	struct stat st;
+	int rc = import_fds_check(import);
 
-	if (import->n_fds != 1) {
-		area_why_not(import->area,
-			     "import: the process at %s attached %u descriptors to its "
-			     "answer instead of one, the dma-buf",
-			     import->path, import->n_fds);
-		return -EBADMSG;
-	}
-	if (fstatfs(import->fd, &fs) || fs.f_type != DMA_BUF_MAGIC) {
+	if (rc)
+		return rc;
+	if (fstatfs(import->fd, &fs) || fs.f_type != DMA_BUF_MAGIC || fstat(import->fd, &st)) {
 		area_why_not(import->area,
 			     "import: what the process at %s gave is no dma-buf (a memfd "
 			     "becomes one by /dev/udmabuf)",
@@ -263,7 +313,7 @@ static int import_fd_check(struct import *import)
 			     import->path);
 		return -EACCES;
 	}
-	return 0;
+	return import_unique_check(import, st.st_ino);
 }
 
 static int import_size_check(struct import *import, uint64_t told)
@@ -313,15 +363,20 @@ static int import_create(struct area *area, const struct area_spec *spec)
 		.path = spec->import_socket,
 		.sock = -1,
 		.fd = -1,
-		.end_ms = now_ms() + IMPORT_TIMEOUT_MS,
 	};
+	int64_t start_ms = now_ms();
 	int rc;
 
 	if (!spec->import_socket || !*spec->import_socket) {
 		area_why_not(area, "import: nobody to ask: set [memory] import_socket");
 		return -EINVAL;
 	}
+	/* What the daemon does between answers does not count: zeroing much memory takes long. */
+	if (list_empty(&imports))
+		wait_left_ms = IMPORT_TIMEOUT_MS;
+	import.end_ms = start_ms + wait_left_ms;
 	rc = import_converse(&import);
+	wait_left_ms -= now_ms() - start_ms;
 	if (import.sock >= 0)
 		close(import.sock);
 	if (rc) {
@@ -330,6 +385,7 @@ static int import_create(struct area *area, const struct area_spec *spec)
 		return rc;
 	}
 	area->dmabuf_fd = import.fd;
+	list_add_tail(&imports, &area->link);
 	area->faces = AREA_FACE_DMABUF;
 	if (!provider_dmabuf_map(area)) {
 		area->faces |= AREA_FACE_CPU;
@@ -339,9 +395,15 @@ static int import_create(struct area *area, const struct area_spec *spec)
 	return 0;
 }
 
+static void import_destroy(struct area *area)
+{
+	list_del(&area->link);
+	provider_release(area);
+}
+
 const struct area_ops area_import = {
 	.name = "import",
 	.by_name_only = true,
 	.create = import_create,
-	.destroy = provider_release,
+	.destroy = import_destroy,
 };

@@ -4,13 +4,15 @@
 
 #include "fake_dmabuf.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "dmabuf/area.h"
 
-enum { MIB = 1 << 20, MAX_FDS = 6 };
+enum { MIB = 1 << 20, MAX_FDS = 6, PAUSE_MS = 2000 };
 
 /* What the process that exports does with the one connection that it takes. */
 struct peer {
@@ -18,7 +20,10 @@ struct peer {
 	unsigned n_fds;	    /* attached to the answer */
 	int flags;	    /* that the descriptors are opened with */
 	size_t size;	    /* of what they stand for */
+	int given;	    /* what it gives instead of new memory; 0: nothing */
+	bool full;	    /* lets the process have no more descriptors from then on */
 	bool apart;	    /* each byte of the answer by itself */
+	bool pauses;	    /* behind the first one, for the other side to close */
 	bool silent;	    /* keeps the connection and says nothing more */
 	int late_s;	    /* makes the clock go on by so much before it answers */
 	int listener;
@@ -38,7 +43,7 @@ static struct sockaddr_un address(void)
 
 static int peer_fd(const struct peer *peer)
 {
-	int fd = memfd_create("peer", MFD_CLOEXEC), again;
+	int fd = peer->given ? dup(peer->given) : memfd_create("peer", MFD_CLOEXEC), again;
 	char link[64];
 
 	assert_true(fd >= 0);
@@ -49,6 +54,19 @@ static int peer_fd(const struct peer *peer)
 	assert_true(again >= 0);
 	close(fd);
 	return again;
+}
+
+/* Lets the process open descriptors below @limit. Returns the limit that was. */
+static rlim_t descriptors_limit(rlim_t limit)
+{
+	struct rlimit now;
+	rlim_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+	before = now.rlim_cur;
+	now.rlim_cur = limit;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	return before;
 }
 
 static void peer_answer(const struct peer *peer, int sock)
@@ -71,7 +89,11 @@ static void peer_answer(const struct peer *peer, int sock)
 		msg.msg_control = control;
 		msg.msg_controllen = CMSG_SPACE(peer->n_fds * sizeof(int));
 	}
+	if (peer->full)
+		descriptors_limit(1); /* and poll() has its one */
 	assert_int_equal(sendmsg(sock, &msg, MSG_NOSIGNAL), iov.iov_len);
+	if (peer->pauses && poll(&(struct pollfd){ .fd = sock, .events = POLLIN }, 1, PAUSE_MS))
+		len = 0;
 	for (size_t i = iov.iov_len; i < len; i++)
 		assert_int_equal(send(sock, peer->answer + i, 1, MSG_NOSIGNAL), 1);
 	for (unsigned i = 0; i < peer->n_fds; i++)
@@ -105,6 +127,7 @@ static void peer_start(struct peer *peer)
 {
 	struct sockaddr_un a = address();
 
+	memset(peer->request, 0, sizeof(peer->request));
 	peer->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(peer->listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(peer->listener, 1), 0);
@@ -211,7 +234,9 @@ static void wrong_answers_are_refused(void **state)
 		{ { .answer = "{\"size\":2097152}" }, -ECONNRESET, "closed the connection before" },
 		{ { .answer = RIGHT }, -EBADMSG, "attached 0 descriptors" },
 		{ { .answer = RIGHT, .n_fds = 2 }, -EBADMSG, "attached 2 descriptors" },
-		{ { .answer = RIGHT, .n_fds = MAX_FDS }, -EBADMSG, "instead of one" },
+		{ { .answer = RIGHT, .n_fds = MAX_FDS },
+		  -EBADMSG,
+		  "attached more than 4 descriptors to its answer instead of one" },
 		{ { .answer = "\n", .n_fds = 1 },
 		  -EPROTO,
 		  "something else than {\"size\": BYTES}" },
@@ -262,6 +287,64 @@ static void wrong_answers_are_refused(void **state)
 		area_destroy(&area);
 		assert_int_equal(open_descriptors(), before);
 	}
+}
+
+/* The kernel drops what it cannot install, which is not the peer's fault. */
+static void without_room_for_the_descriptor_that_is_said(void **state)
+{
+	struct peer peer = {
+		.answer = RIGHT, .n_fds = 1, .flags = O_RDWR, .size = 2 * MIB, .full = true
+	};
+	rlim_t before = descriptors_limit(256);
+	struct area area;
+	int rc;
+
+	(void)state;
+	peer_start(&peer);
+	rc = area_create(&area, "import", &spec);
+	peer_stop(&peer);
+	descriptors_limit(before);
+	assert_int_equal(rc, -EMFILE);
+	assert_non_null(strstr(area.why_not, path));
+	assert_non_null(strstr(area.why_not, "RLIMIT_NOFILE is 1: raise LimitNOFILE="));
+}
+
+static void a_dmabuf_is_for_one_worker(void **state)
+{
+	int fd = memfd_create("both", MFD_CLOEXEC);
+	struct peer peer = {
+		.answer = RIGHT, .n_fds = 1, .flags = O_RDWR, .size = 2 * MIB, .given = fd
+	};
+	struct peer other = { .answer = RIGHT, .n_fds = 1, .flags = O_RDWR, .size = 2 * MIB };
+	struct area_spec second = spec;
+	struct area areas[3];
+	char says[256];
+
+	(void)state;
+	second.name = "worker 5";
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[0], "import", &spec), 0);
+	peer_stop(&peer);
+	/* Another one may come in between. */
+	peer_start(&other);
+	assert_int_equal(area_create(&areas[1], "import", &second), 0);
+	peer_stop(&other);
+
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[2], "import", &second), -EEXIST);
+	peer_stop(&peer);
+	snprintf(says, sizeof(says),
+		 "%s gave the same dma-buf for worker 3 and worker 5: export one for each", path);
+	assert_non_null(strstr(areas[2].why_not, says));
+
+	/* Who gave it back does not count. */
+	area_destroy(&areas[0]);
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[0], "import", &second), 0);
+	peer_stop(&peer);
+	area_destroy(&areas[0]);
+	area_destroy(&areas[1]);
+	close(fd);
 }
 
 static void a_file_is_no_dmabuf(void **state)
@@ -328,6 +411,35 @@ static void a_slow_peer_is_awaited(void **state)
 	area_destroy(&area);
 }
 
+/* However many there are, a start does not take longer; but only waiting for the peer counts. */
+static void workers_share_the_time_to_wait(void **state)
+{
+	struct peer peer = { .answer = RIGHT, .n_fds = 1, .flags = O_RDWR, .size = 2 * MIB };
+	struct area areas[3];
+
+	(void)state;
+	peer.late_s = 12;
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[0], "import", &spec), 0);
+	peer_stop(&peer);
+
+	fake.clock_ahead_s = 100;
+	peer.late_s = 105;
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[1], "import", &spec), 0);
+	peer_stop(&peer);
+
+	peer.late_s = 110;
+	peer.apart = peer.pauses = true;
+	peer_start(&peer);
+	assert_int_equal(area_create(&areas[2], "import", &spec), -ETIMEDOUT);
+	peer_stop(&peer);
+	assert_non_null(strstr(areas[2].why_not, "which all workers together wait for it"));
+
+	area_destroy(&areas[0]);
+	area_destroy(&areas[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_root_remove)
 
 int main(void)
@@ -336,10 +448,13 @@ int main(void)
 		TEST(what_a_peer_gives_is_used),
 		TEST(what_cannot_be_mapped_has_no_cpu_face),
 		TEST(wrong_answers_are_refused),
+		TEST(without_room_for_the_descriptor_that_is_said),
+		TEST(a_dmabuf_is_for_one_worker),
 		TEST(a_file_is_no_dmabuf),
 		TEST(a_peer_that_is_not_there_is_named),
 		TEST(a_peer_that_takes_too_long_is_given_up),
 		TEST(a_slow_peer_is_awaited),
+		TEST(workers_share_the_time_to_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
