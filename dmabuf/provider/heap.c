@@ -65,8 +65,10 @@ static void heap_refused(struct area *area, const struct area_spec *spec, const 
 	} else if (error == ENOTTY) {
 		area_why_not(area, "%s is no DMA heap: correct [memory] heap", path);
 	} else {
-		area_why_not(area, "the DMA heap %s refuses %s: %s", path, bytes_text(spec->size).s,
-			     strerror(error));
+		area_why_not(area,
+			     "the DMA heap %s refuses %s: %s; the kernel's log may say more; set "
+			     "[memory] heap to another one, or [memory] provider = memfd",
+			     path, bytes_text(spec->size).s, strerror(error));
 	}
 }
 
@@ -103,7 +105,9 @@ int heap_area_create(struct area *area, const struct area_spec *spec, const char
 		if (rc == -ENOENT)
 			heap_missing(area, dir, name);
 		else
-			area_why_not(area, "cannot open the DMA heap %s: %s", path, strerror(-rc));
+			area_why_not(area, "cannot open the DMA heap %s: %s; %s", path,
+				     strerror(-rc),
+				     provider_open_advice(-rc, "correct [memory] heap"));
 		return rc;
 	}
 	/* Only this heap takes what everybody takes from; others have memory of their own. */

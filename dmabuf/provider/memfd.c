@@ -137,7 +137,9 @@ static void memfd_export(struct area *area)
 		return;
 	}
 	if (dev < 0) {
-		area_why_not(area, "dma-buf: cannot open " UDMABUF_DEVICE ": %s", strerror(errno));
+		area_why_not(area, "dma-buf: cannot open " UDMABUF_DEVICE ": %s; %s",
+			     strerror(errno),
+			     provider_open_advice(errno, "is the module udmabuf loaded?"));
 		return;
 	}
 	area->dmabuf_fd = ioctl(dev, UDMABUF_CREATE, &create);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/dma-buf.h>
 #include <linux/mman.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -11,6 +12,9 @@
 
 #include "base/bytes.h"
 #include "dmabuf/available.h"
+
+/* The exporter may ask to try again; one that always does must not hold up start or stop. */
+enum { SYNC_TRIES = 100, SYNC_AGAIN_MS = 1 };
 
 /* Left for everything else when areas are made, so that the last one does not starve the machine. */
 #define RESERVE_BYTES (UINT64_C(32) << 20)
@@ -20,6 +24,16 @@ void provider_short(struct area *area, const struct area_spec *spec, const char 
 	area_why_not(area, "not enough memory for %s: wanted %s, %s; lower %s", area->name,
 		     bytes_text(spec->size).s, fact,
 		     spec->setting ? spec->setting : "[memory] per_worker or [daemon] workers");
+}
+
+const char *provider_open_advice(int error, const char *otherwise)
+{
+	if (error == EACCES || error == EPERM)
+		return "start sluiced as root, or let its user read and write that device "
+		       "(DeviceAllow= in the service unit)";
+	if (error == EMFILE)
+		return "raise LimitNOFILE= in the service unit (ulimit -n)";
+	return otherwise;
 }
 
 int provider_check(struct area *area, const struct area_spec *spec)
@@ -65,11 +79,13 @@ int provider_populate(struct area *area, const struct area_spec *spec)
 static int dmabuf_sync(int fd, uint64_t flags)
 {
 	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_RW };
-	int rc;
+	int rc = -EAGAIN;
 
-	do {
+	for (unsigned i = 0; i < SYNC_TRIES && (rc == -EINTR || rc == -EAGAIN); i++) {
+		if (i)
+			poll(NULL, 0, SYNC_AGAIN_MS);
 		rc = ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) ? -errno : 0;
-	} while (rc == -EINTR || rc == -EAGAIN);
+	}
 	return rc;
 }
 

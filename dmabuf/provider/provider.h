@@ -26,6 +26,12 @@ void provider_short(struct area *area, const struct area_spec *spec, const char 
 int provider_populate(struct area *area, const struct area_spec *spec);
 
 /*
+ * What to do about @error (positive) from opening a device, for the end of a message: who may open it,
+ * or @otherwise.
+ */
+const char *provider_open_advice(int error, const char *otherwise);
+
+/*
  * Maps the first @area->size bytes of the dma-buf in @area->dmabuf_fd for reading and writing by the
  * CPU, until provider_release(). 0 with `base` set, or negative errno where its exporter does not let
  * it, with why_not written.

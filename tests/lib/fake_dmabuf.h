@@ -26,6 +26,7 @@ static struct {
 	int heap_error;	     /* of the heap's ioctl; 0: it gives memory */
 	int heap_seals;	     /* put on what the heap gives */
 	int sync_error;	     /* of DMA_BUF_IOCTL_SYNC */
+	int sync_errors;     /* times that it comes; 0: always */
 	int starts, ends;    /* of CPU access, on all dma-bufs */
 	uint64_t heap_bytes; /* of the last allocation */
 	unsigned heap_flags;
@@ -58,7 +59,9 @@ static inline int fake_sync_ioctl(const struct dma_buf_sync *sync)
 	else
 		fake.starts++;
 	errno = fake.sync_error;
-	return fake.sync_error ? -1 : 0;
+	if (fake.sync_errors && --fake.sync_errors == 0)
+		fake.sync_error = 0;
+	return errno ? -1 : 0;
 }
 
 int ioctl(int fd, unsigned long request, ...)
