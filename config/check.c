@@ -173,10 +173,12 @@ static void memory_check(const struct build *build)
 	const struct config_memory *memory = &build->config->memory;
 	struct config_where where = key_where(build, SECTION_MEMORY, 0, "heap");
 
-	if (strchr(memory->heap, '/'))
+	if (strchr(memory->heap, '/') || strcmp(memory->heap, ".") == 0 ||
+	    strcmp(memory->heap, "..") == 0)
 		faults_add(build->faults, &where,
-			   "'heap' of [memory] is the name of a file in /dev/dma_heap; remove what is "
-			   "up to and with the last '/'");
+			   "'heap' of [memory] is '%s', which cannot be the name of a file in "
+			   "/dev/dma_heap; write the name alone, such as system",
+			   memory->heap);
 	where = key_where(build, SECTION_MEMORY, 0, "provider");
 	if (strcmp(memory->provider, "import") == 0 && !memory->import_socket[0] &&
 	    !key_given(build, SECTION_MEMORY, 0, "import_socket"))
