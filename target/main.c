@@ -325,7 +325,6 @@ static int signals_open(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by the workers */
-	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -421,18 +420,24 @@ static int run(const struct config *config, int signal_fd)
 static int daemon_main(const struct config *config)
 {
 	struct privilege_ids ids;
-	int signal_fd = signals_open(), rc;
+	int signal_fd, rc;
 
+	signal(SIGPIPE, SIG_IGN);
 	daemon_info.start_ns = clock_now_ns();
 	daemon_info.config = config;
 	raise_descriptor_limit();
 	rc = privilege_find(&config->daemon, &ids);
 	if (rc)
-		goto out_signals;
+		return rc;
 	start_drive_helper(config);
 	rc = workers_init(config);
 	if (rc)
 		goto out_helper;
+	/*
+	 * Until here a signal ends the process at once: it may wait long for memory, of another process
+	 * even, and holds nothing that outlives it. From here on it stops in order.
+	 */
+	signal_fd = signals_open();
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;
@@ -459,13 +464,13 @@ out_subsys:
 	/* Rings go before backends: they may hold requests that were given up. */
 	workers_fini();
 	subsys_close_all();
-	goto out_helper;
+	goto out_signals;
 out_workers:
 	workers_fini();
-out_helper:
-	drive_helper_stop();
 out_signals:
 	close(signal_fd);
+out_helper:
+	drive_helper_stop();
 	return rc;
 }
 
