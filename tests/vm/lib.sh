@@ -326,7 +326,8 @@ subsystem_dir() {
 namespace_present() {
 	local dir ns
 	dir=$(subsystem_dir "$1") || return 1
-	for ns in "$dir"/nvme*n*; do
+	# without multipath it is the controller's
+	for ns in "$dir"/nvme*n* "$dir"/nvme*/nvme*n*; do
 		if [ -e "$ns/nsid" ] && [ "$(<"$ns/nsid")" = "$2" ] && [ -b "/dev/${ns##*/}" ]; then
 			device=/dev/${ns##*/}
 			return 0

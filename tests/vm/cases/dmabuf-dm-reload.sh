@@ -15,11 +15,7 @@
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh
 stack_reset
-ways=()
-for controller in /sys/class/nvme/*; do
-	[ "$(tr -d ' ' <"$controller/serial")" != shared ] || ways+=("/dev/${controller##*/}n1")
-done
-assert_eq "ways to the namespace" 2 "${#ways[@]}"
+ways_find
 first=${ways[0]}
 second=${ways[1]}
 len=$(sectors "$first")

@@ -8,7 +8,7 @@
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
-rung="" why=""
+rung="" why="" steady_pid=""
 
 # Of the namespace with NSID 1.
 storage_get() {
@@ -19,7 +19,9 @@ storage_get() {
 	why=$(json_get "$storage" .why_not_better)
 }
 
+# Meanwhile a host that is at it must go on.
 storage_is() {
+	[ -z "$steady_pid" ] || kill -0 "$steady_pid" 2>/dev/null || steady_failed
 	storage_get
 	[ "$rung" = "$1" ]
 }
@@ -55,6 +57,36 @@ count_end() {
 	cat "$run/trigger" >"$dir/trigger"
 }
 
+# ---------------------------------------------------------------- a host that must notice nothing
+
+# Writes the namespace's device and verifies it, over and over.
+steady_start() {
+	steady_host &
+	steady_pid=$!
+	sleep 2
+}
+
+# Until the case has seen enough, or something is wrong.
+steady_host() {
+	while [ ! -e "$run/enough" ]; do
+		fio --name=steady --filename="$device" --rw=randwrite --bs=16k --size=8M --iodepth=8 \
+			--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 \
+			--do_verify=1 >"$run/steady.out" 2>&1 || return 1
+		! grep -iE 'verify: bad|error=' "$run/steady.out" || return 1
+	done
+}
+
+steady_failed() {
+	fail "the host found an error: $(head -n 3 "$run/steady.out")"
+}
+
+# It must have found all data right.
+steady_end() {
+	touch "$run/enough"
+	wait "$steady_pid" || steady_failed
+	steady_pid=""
+}
+
 # ---------------------------------------------------------------- a device that is exchanged
 
 # A namespace on $drive1 through device-mapper, which a host writes and verifies while moving_reload
@@ -71,19 +103,7 @@ moving_start() {
 	host_connect "$nqn"
 	namespace_wait "$nqn" 1
 	premapped_or_skip
-	moving_host &
-	moving_pid=$!
-	sleep 2
-}
-
-# Until the case has seen enough, or something is wrong.
-moving_host() {
-	while [ ! -e "$run/enough" ]; do
-		fio --name=steady --filename="$device" --rw=randwrite --bs=16k --size=8M --iodepth=8 \
-			--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 \
-			--do_verify=1 >"$run/steady.out" 2>&1 || return 1
-		! grep -iE 'verify: bad|error=' "$run/steady.out" || return 1
-	done
+	steady_start
 }
 
 # moving_reload TARGET [ARGUMENT...]: that target of device-mapper, which leaves all data where it is.
@@ -95,10 +115,8 @@ moving_reload() {
 	dmsetup resume --noudevsync moving
 }
 
-# The host must have found all data right.
 moving_end() {
-	touch "$run/enough"
-	wait "$moving_pid" || fail "the host found an error: $(<"$run/steady.out")"
+	steady_end
 	host_disconnect "$nqn"
 	target_stop
 	dm_remove moving

@@ -5,13 +5,14 @@
 # them. Results in globals, as in lib.sh:
 #
 #   device      the block device that was made last
+#   ways        of ways_find
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
 # There is no udev in the guest.
 export MDADM_NO_UDEV=1
 md_device=/dev/md0
-load_pid="" load_fd=""
+load_pid="" load_fd="" ways=()
 
 # Takes apart what this case, or one that failed before it, has built.
 stack_reset() {
@@ -27,6 +28,19 @@ stack_reset() {
 # Length of a drive in sectors.
 sectors() {
 	blockdev --getsz "$1"
+}
+
+# The block devices of the controllers with the serial number "shared": in a machine without multipath
+# each is a way of its own to the one namespace behind them.
+ways_find() {
+	local controller
+
+	ways=()
+	for controller in /sys/class/nvme/*; do
+		[ "$(tr -d ' ' <"$controller/serial")" != shared ] ||
+			ways+=("/dev/${controller##*/}n1")
+	done
+	assert_eq "ways to the namespace" 2 "${#ways[@]}"
 }
 
 # dm_create NAME LINE...: a device-mapper device with these lines of a table.
