@@ -2,7 +2,6 @@
 #include "base/regbuf.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 int regbuf_update(struct io_uring *ring, unsigned index, const struct regbuf_desc *desc)
 {
@@ -34,17 +33,17 @@ static int kernel_ask(void)
 	return rc == -EINVAL ? -EOPNOTSUPP : rc;
 }
 
-static int answer;
-
-static void answer_get(void)
-{
-	answer = kernel_ask();
-}
-
 int regbuf_probe(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	enum { NOT_KNOWN = 1 };
+	static int known = NOT_KNOWN;
+	int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
-	pthread_once(&once, answer_get);
+	if (answer != NOT_KNOWN)
+		return answer;
+	/* Several threads may ask at a time; they get the same answer. */
+	answer = kernel_ask();
+	if (!answer || answer == -EOPNOTSUPP)
+		__atomic_store_n(&known, answer, __ATOMIC_RELAXED);
 	return answer;
 }

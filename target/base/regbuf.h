@@ -33,8 +33,8 @@ _Static_assert(sizeof(struct regbuf_desc) == 80, "descriptor of the kernel's int
 int regbuf_update(struct io_uring *ring, unsigned index, const struct regbuf_desc *desc);
 
 /*
- * Does the kernel take descriptors? 0; -EOPNOTSUPP: no; another negative errno: it could not be asked.
- * Asks once a process. Any thread.
+ * Does the kernel take descriptors? 0; -EOPNOTSUPP: no; another negative errno: it could not be asked
+ * now, for want of descriptors (EMFILE) or memory. Asks until there is an answer. Any thread.
  */
 int regbuf_probe(void);
 
