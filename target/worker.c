@@ -80,7 +80,8 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 	}
 	/* A refusal costs a rung, which `sluicectl datapath` explains, not the start. */
 	if (area_register_fixed(&worker->area, &worker->loop, SLOT_DATA))
-		log_warning("worker %u: no fixed buffers: %s", worker->index, worker->area.why_not);
+		log_write(worker->area.faces & AREA_FACE_FIXED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+			  "worker %u: no fixed buffers: %s", worker->index, worker->area.why_not);
 	worker->memory.areas[SLOT_DATA] = &worker->area;
 	worker->memory.pool = &worker->pool;
 	rc = worker_init_bounce(worker);
