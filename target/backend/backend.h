@@ -57,10 +57,13 @@ struct backend_io {
 	struct list link;
 	struct timer timer;
 	uint64_t moved;  /* bytes done, when it goes in several pieces */
+	uint32_t epoch;  /* of the registered dma-buf that the request names */
+	int fell;        /* the error that cost it a rung and is not explained yet; 0: none */
 	uint8_t stage;   /* of what goes in several requests */
 	uint8_t retries; /* since it last made progress */
 	uint8_t rung;    /* enum datapath_storage, of the request in flight */
 	int8_t piece;    /* of the bounce buffers, -1: none */
+	bool cancelled;  /* nothing more is sent for it */
 	struct iovec iov[BACKEND_IO_IOVS];
 };
 

@@ -12,7 +12,7 @@
 #include "target/backend/bounce.h"
 
 /* A request that the kernel keeps turning away without progress is an error in the end. */
-enum { URING_RETRIES = 16, URING_CANCELLED = UINT8_MAX };
+enum { URING_RETRIES = 16 };
 
 /* Stages of an I/O, in this order; most have only the first. */
 enum uring_stage {
@@ -32,6 +32,12 @@ static struct uring_backend *uring_of(struct backend *backend)
 static struct uring_attachment *attachment_of(const struct backend_io *io)
 {
 	return loop_file_data(io->loop, uring_of(io->backend)->file_index);
+}
+
+/* Of the memory of a READ or WRITE that is on a rung for it, or was. */
+static struct uring_dmabuf *dmabuf_of(const struct backend_io *io)
+{
+	return &attachment_of(io)->dmabufs[io->data->v[0].area->slot];
 }
 
 /* ------------------------------------------------------------------------------------- the ladder */
@@ -176,79 +182,123 @@ static void rw_prep(struct backend_io *io, const struct uring_attachment *at,
 		sqe->rw_flags = RWF_DSYNC;
 }
 
-/* Gets a bounce buffer and fills it. False: the I/O waits for one, or there are none and it is done. */
-static bool bounce_begin(struct backend_io *io, struct bounce *bounce)
+/* Puts into the bounce buffer that the I/O has what is to be written from it. */
+static void bounce_fill(const struct backend_io *io, const struct bounce *bounce)
 {
 	uint32_t left = (uint32_t)(io->len - io->moved);
+
+	if (io->opcode == BACKEND_WRITE)
+		spanv_read(io->data, (uint32_t)io->moved, bounce_ptr(bounce, io->piece),
+			   MIN(left, (uint32_t)BOUNCE_PIECE));
+}
+
+/* Gets a bounce buffer and fills it. False: the I/O waits for one, or there are none and it is done. */
+static bool bounce_begin(struct backend_io *io, struct uring_attachment *at)
+{
+	struct bounce *bounce = at->memory->bounce;
 
 	if (!bounce) {
 		io_finish(io, -EINVAL);
 		return false;
 	}
-	io->piece = (int8_t)bounce_get(bounce);
+	io->piece = (int8_t)bounce_get(bounce, &at->bouncing, &io->link);
 	if (io->piece < 0) {
 		io->piece = PIECE_WAITING;
-		list_init(&io->link);
-		list_add_tail(&bounce->waiters, &io->link);
 		return false;
 	}
-	if (io->opcode == BACKEND_WRITE)
-		spanv_read(io->data, (uint32_t)io->moved, bounce_ptr(bounce, io->piece),
-			   MIN(left, (uint32_t)BOUNCE_PIECE));
+	bounce_fill(io, bounce);
 	return true;
+}
+
+static void rw_send(struct backend_io *io, const struct uring_attachment *at)
+{
+	struct io_uring_sqe *sqe = loop_sqe(io->loop);
+
+	rw_prep(io, at, sqe);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	loop_bind(sqe, &io->op);
 }
 
 /* Sends the next request of a READ or WRITE, on the best rung that it still has. */
 static void rw_issue(struct backend_io *io)
 {
 	struct uring_attachment *at = attachment_of(io);
-	struct io_uring_sqe *sqe;
 
 	io->rung = (uint8_t)uring_rung(at, io);
-	if (io->rung == DATAPATH_STORAGE_BOUNCE && !bounce_begin(io, at->memory->bounce))
-		return;
-	sqe = loop_sqe(io->loop);
-	rw_prep(io, at, sqe);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	loop_bind(sqe, &io->op);
+	if (io->rung <= DATAPATH_STORAGE_DMABUF)
+		io->epoch = dmabuf_of(io)->epoch;
+	if (io->rung != DATAPATH_STORAGE_BOUNCE || bounce_begin(io, at))
+		rw_send(io, at);
 }
 
 /* A request with a bounce buffer ended: takes @count bytes out of it and gives it to who waits. */
 static void bounce_end(struct backend_io *io, uint32_t count)
 {
-	struct bounce *bounce = attachment_of(io)->memory->bounce;
-	struct list *waiter = list_pop(&bounce->waiters);
+	struct uring_attachment *at = attachment_of(io);
+	struct bounce *bounce = at->memory->bounce;
+	struct backend_io *next;
+	struct list *waiter;
+	int piece;
 
 	if (io->opcode == BACKEND_READ && count)
 		spanv_write(io->data, (uint32_t)io->moved, bounce_ptr(bounce, io->piece), count);
-	bounce_put(bounce, io->piece);
+	waiter = bounce_put(bounce, &at->bouncing, io->piece, &piece);
 	io->piece = PIECE_NONE;
-	if (waiter)
-		rw_issue(list_entry(waiter, struct backend_io, link));
+	if (!waiter)
+		return;
+	next = list_entry(waiter, struct backend_io, link);
+	next->piece = (int8_t)piece;
+	bounce_fill(next, bounce);
+	rw_send(next, attachment_of(next));
 }
 
-/*
- * A request failed in a way that may be its rung's fault. True when it was sent again, on the next
- * one; nothing is lost by that, as what was moved already is moved to the same place again.
- */
-static bool rw_fell(struct backend_io *io, int *error)
+/* Does @error come of a device that was pulled? */
+static bool device_gone(const struct uring_backend *ub, int error)
 {
-	const struct uring_backend *ub = uring_of(io->backend);
-	struct uring_attachment *at = attachment_of(io);
+	bool likely_so = error == -EIO || error == -ENXIO || error == -ENODEV || error == -ENOENT;
+
+	return likely_so && ub->gone && ub->gone(ub);
+}
+
+static void io_issue(struct backend_io *io);
+
+/*
+ * A request failed, maybe by the fault of its rung. True when the next one was tried; nothing is
+ * lost by that, as what was moved already is moved to the same place again.
+ */
+static bool rw_fell(struct backend_io *io, int error)
+{
 	bool vector = io->rung == DATAPATH_STORAGE_DMABUF_VECTORED;
 
-	if (io->rung > DATAPATH_STORAGE_DMABUF || !uring_dmabuf_error(*error))
+	if (io->rung > DATAPATH_STORAGE_DMABUF || error == -ECANCELED || uring_drive_error(error))
 		return false;
-	if (*error == -ENOENT && ub->gone && ub->gone(ub)) {
-		*error = -ENODEV;
+	if (device_gone(uring_of(io->backend), error)) {
+		uring_dmabuf_lost(dmabuf_of(io), io->epoch, -ENOENT);
 		return false;
 	}
-	uring_dmabuf_lost(&at->dmabufs[io->data->v[0].area->slot], *error,
-			  vector && (*error == -EINVAL || *error == -EOPNOTSUPP));
+	if (vector && (error == -EINVAL || error == -EOPNOTSUPP))
+		uring_vector_refused(dmabuf_of(io), io->epoch, error);
+	else if (uring_dmabuf_error(error))
+		uring_dmabuf_lost(dmabuf_of(io), io->epoch, error);
+	else
+		io->fell = error;
 	io->rung++;
 	io->retries = 0;
-	rw_issue(io);
+	io_issue(io);
 	return true;
+}
+
+/* A request moved @count bytes. */
+static void rw_worked(struct backend_io *io, uint32_t count)
+{
+	counter_add(&attachment_of(io)->bytes[io->rung], count);
+	if (io->rung == DATAPATH_STORAGE_DMABUF_VECTORED)
+		dmabuf_of(io)->vectors_refused = 0;
+	/* The same without the dma-buf works, so that was what the error came of. */
+	if (unlikely(io->fell) && count) {
+		uring_dmabuf_lost(dmabuf_of(io), io->epoch, io->fell);
+		io->fell = 0;
+	}
 }
 
 /* -------------------------------------------------------------------------------- any kind of I/O */
@@ -283,12 +333,16 @@ static void main_prep(struct backend_io *io, struct io_uring_sqe *sqe)
 	}
 }
 
-/* Sends the request of the present stage. */
+/* Sends the request of the present stage, or ends what was cancelled since the last one. */
 static void io_issue(struct backend_io *io)
 {
 	const struct uring_backend *ub = uring_of(io->backend);
 	struct io_uring_sqe *sqe;
 
+	if (io->cancelled) {
+		io_finish(io, -ECANCELED);
+		return;
+	}
 	if (io_is_rw(io)) {
 		rw_issue(io);
 		return;
@@ -310,7 +364,7 @@ static void io_issue(struct backend_io *io)
 	loop_bind(sqe, &io->op);
 }
 
-/* A READ or WRITE moved @count bytes. True when it is complete; else what is left was sent on. */
+/* A READ or WRITE moved @count bytes. True when that is all, with *@error; else it goes on. */
 static bool rw_moved(struct backend_io *io, uint32_t count, int *error)
 {
 	/* Direct I/O goes on at a block, so what is behind the last whole one is moved again. */
@@ -331,7 +385,7 @@ static bool rw_moved(struct backend_io *io, uint32_t count, int *error)
 	return false;
 }
 
-/* The request failed. True when the I/O is over, with *@error; else another was sent. */
+/* The request failed. True when the I/O is over, with *@error; else it goes on. */
 static bool io_failed(struct backend_io *io, int *error)
 {
 	if ((*error == -EAGAIN || *error == -EINTR) && io->retries < URING_RETRIES) {
@@ -339,7 +393,7 @@ static bool io_failed(struct backend_io *io, int *error)
 		io_issue(io);
 		return false;
 	}
-	if (io_is_rw(io) && io->retries != URING_CANCELLED && rw_fell(io, error))
+	if (io_is_rw(io) && rw_fell(io, *error))
 		return false;
 	/* Some devices find out only now that they cannot; writing zeroes always works. */
 	if (*error == -EOPNOTSUPP && io->stage == STAGE_UNMAP) {
@@ -359,7 +413,7 @@ static void io_finish(struct backend_io *io, int error)
 	const struct uring_backend *ub = uring_of(io->backend);
 
 	/* The kernel says EIO for a bad block and for a drive that was pulled; hosts must know which. */
-	if ((error == -EIO || error == -ENXIO) && ub->gone && ub->gone(ub))
+	if (unlikely(error) && device_gone(ub, error))
 		error = -ENODEV;
 	io->done(io, error);
 }
@@ -376,7 +430,7 @@ static void uring_done(struct op *op, int res, uint32_t flags)
 		if (!io_failed(io, &error))
 			return;
 	} else if (io_is_rw(io)) {
-		counter_add(&attachment_of(io)->bytes[io->rung], (uint64_t)res);
+		rw_worked(io, (uint32_t)res);
 		if (!rw_moved(io, (uint32_t)res, &error))
 			return;
 	} else if (io->opcode == BACKEND_WRITE_ZEROES && io->flags & BACKEND_IO_FUA &&
@@ -397,9 +451,11 @@ void uring_submit(struct backend *backend, struct loop *loop, struct backend_io 
 	assert(ub->attached);
 	io->op.done = uring_done;
 	io->moved = 0;
+	io->fell = 0;
 	io->retries = 0;
 	io->rung = 0;
 	io->piece = PIECE_NONE;
+	io->cancelled = false;
 	io->stage = STAGE_MAIN;
 	if (io->opcode == BACKEND_WRITE_ZEROES && io->flags & BACKEND_IO_UNMAP &&
 	    ub->zero_unmap_mode != ub->zero_mode)
@@ -411,12 +467,12 @@ void uring_cancel(struct backend *backend, struct loop *loop, struct backend_io 
 {
 	(void)backend;
 	if (io->piece == PIECE_WAITING) {
-		list_del(&io->link);
+		bounce_leave(&attachment_of(io)->bouncing, &io->link);
 		io->done(io, -ECANCELED);
 		return;
 	}
-	/* Retrying what was interrupted by this would undo it. */
-	io->retries = URING_CANCELLED;
+	/* Sending what was interrupted by this again would undo it. */
+	io->cancelled = true;
 	loop_cancel(loop, &io->op);
 }
 

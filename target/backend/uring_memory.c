@@ -20,11 +20,54 @@ static const char why_vectored[] =
 	"vectors of a dma-buf are refused: by the device, or for want of the patches of kernel/";
 static const char why_not_tried[] = "there is no room to try out a registered dma-buf";
 static const char why_trying[] = "the dma-buf is registered and being tried out";
+static const char why_gaps[] =
+	"the device refuses vectors of a dma-buf, as those without SGLs do when there are gaps; "
+	"it is asked again now and then";
 
+/*
+ * What is said of memory, limits, a signal when a dma-buf is mapped (again) or looked for.
+ * Exporters may say anything else, which has to be told from what drives say.
+ */
 bool uring_dmabuf_error(int error)
 {
-	return error == -ENOENT || error == -EBADF || error == -EINVAL || error == -EOPNOTSUPP ||
-	       error == -EFAULT || error == -EAGAIN;
+	switch (error) {
+	case -ENOENT:
+	case -EBADF:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -EFAULT:
+	case -EAGAIN:
+	case -ENOMEM:
+	case -EDQUOT:
+	case -EINTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The block layer's statuses for an answer of the drive, or for none within the time. */
+bool uring_drive_error(int error)
+{
+	switch (error) {
+	case -ENODATA:	 /* medium */
+	case -EILSEQ:	 /* protection */
+	case -EREMOTEIO: /* target */
+	case -EBADE:	 /* reservation */
+	case -ENOSPC:
+	case -ENOLINK:	 /* transport */
+	case -ETIMEDOUT:
+	case -ETIME:	 /* duration limit */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The kernel does not have the registration any more: it will not come right by itself. */
+static bool registration_error(int error)
+{
+	return error == -ENOENT || error == -EBADF || error == -EFAULT || error == -EINVAL;
 }
 
 /* For people: why requests with a dma-buf that was registered fail. */
@@ -32,6 +75,7 @@ static const char *lost_text(int error)
 {
 	switch (error) {
 	case -ENOENT:
+	case -ENODEV:
 		return "the device that the dma-buf was mapped for is gone or was replaced";
 	case -EAGAIN:
 		return "the dma-buf's owner has taken its memory away for now";
@@ -43,87 +87,165 @@ static const char *lost_text(int error)
 	case -EDQUOT:
 		return "the limit of mapped memory of the device is reached: raise the kernel's "
 		       "parameter dma_buf_io.max_mapped_mb";
-	default:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -EBADF:
 		return "the device does not take dma-bufs any more";
+	default:
+		return "requests with the dma-buf fail";
 	}
 }
 
+/* Whoever sees a state other than DMABUF_READY finds the reason for it, or for a newer one. */
 static void dmabuf_set_state(struct uring_dmabuf *dmabuf, enum uring_dmabuf_state state,
 			     const char *why)
 {
-	__atomic_store_n(&dmabuf->why, why, __ATOMIC_RELEASE);
-	__atomic_store_n(&dmabuf->state, state, __ATOMIC_RELAXED);
+	__atomic_store_n(&dmabuf->why, why, __ATOMIC_RELAXED);
+	__atomic_store_n(&dmabuf->state, state, __ATOMIC_RELEASE);
 }
 
-/* ------------------------------------------------------------------------------- losing, and again */
-
-static void unregister(struct uring_dmabuf *dmabuf)
+static void dmabuf_set_vectored(struct uring_dmabuf *dmabuf, bool vectored, const char *why)
 {
-	if (dmabuf->registered)
-		loop_buffer_set(dmabuf->at->loop, dmabuf->index, NULL);
-	dmabuf->registered = false;
+	__atomic_store_n(&dmabuf->vectored_why, why, __ATOMIC_RELAXED);
+	__atomic_store_n(&dmabuf->vectored, vectored, __ATOMIC_RELEASE);
 }
 
 static void timer_begin(struct uring_dmabuf *dmabuf, uint64_t delay_ms)
 {
 	if (loop_timer_start(dmabuf->at->loop, &dmabuf->timer, delay_ms * MS_NS))
-		log_warning("%s: no memory to try again to register the dma-buf of %s",
-			    dmabuf->at->ub->backend.path, dmabuf->area->name);
+		log_warning("%s: no memory for a timer to try the dma-buf of %s again; a restart "
+			    "will", dmabuf->at->ub->backend.path, dmabuf->area->name);
 }
 
-/* At most once in REGBUF_RETRY_MIN_MS, and seldom when it happens often. */
-static void lost_announce(struct uring_dmabuf *dmabuf)
-{
-	if (!dmabuf->announced)
-		log_warning("%s: without the registered dma-buf of %s from now on: %s; trying again "
-			    "in %u s", dmabuf->at->ub->backend.path, dmabuf->area->name, dmabuf->why,
-			    dmabuf->retry_ms / 1000);
-	dmabuf->announced = true;
-}
+/* ------------------------------------------------------------------------------------------- losing */
 
-static void dmabuf_lose(struct uring_dmabuf *dmabuf, int error)
+/* It is left alone for a second, or twice as long as before unless it had worked for long. */
+static void delay_grow(struct uring_dmabuf *dmabuf)
 {
 	uint64_t now_ns = dmabuf->at->loop->now_ns;
 	bool worked = dmabuf->ready_ns && now_ns - dmabuf->ready_ns > REGBUF_RETRY_MAX_MS * MS_NS;
 
+	/* Until it works again it has not worked for long. */
+	dmabuf->ready_ns = 0;
 	if (worked || !dmabuf->retry_ms)
 		dmabuf->retry_ms = REGBUF_RETRY_MIN_MS;
 	else
 		dmabuf->retry_ms = MIN(2 * dmabuf->retry_ms, (uint32_t)REGBUF_RETRY_MAX_MS);
-	dmabuf_set_state(dmabuf, DMABUF_LOST, lost_text(error));
 }
 
-void uring_dmabuf_lost(struct uring_dmabuf *dmabuf, int error, bool vector_only)
+static void dmabuf_lose(struct uring_dmabuf *dmabuf, int error)
+{
+	/* The first one to say so may have said it better. */
+	const char *why = error == dmabuf->error ? dmabuf->why : lost_text(error);
+
+	dmabuf->error = error;
+	dmabuf_set_state(dmabuf, DMABUF_LOST, why);
+}
+
+/* Once until it works again. */
+static void lost_announce(struct uring_dmabuf *dmabuf)
+{
+	if (!dmabuf->announced)
+		log_warning("%s: without the registered dma-buf of %s from now on: %s; trying "
+			    "again in %u s", dmabuf->at->ub->backend.path, dmabuf->area->name,
+			    dmabuf->why, dmabuf->retry_ms / 1000);
+	dmabuf->announced = true;
+}
+
+/* Not each time that the device had another chance. */
+static void vectors_announce(const struct uring_dmabuf *dmabuf)
+{
+	if (dmabuf->retry_ms == REGBUF_RETRY_MIN_MS)
+		log_warning("%s: without vectors of the registered dma-buf of %s for now: %s",
+			    dmabuf->at->ub->backend.path, dmabuf->area->name, dmabuf->vectored_why);
+}
+
+static void told(struct op *op, int res, uint32_t flags)
+{
+	struct uring_dmabuf *dmabuf = container_of(op, struct uring_dmabuf, told);
+
+	(void)res;
+	(void)flags;
+	dmabuf->telling = false;
+	/* It works again, or a read in flight decides how to go on. */
+	if (dmabuf->at->detached || dmabuf->ready_ns || dmabuf->trying)
+		return;
+	if (uring_dmabuf_ready(dmabuf))
+		vectors_announce(dmabuf);
+	else
+		lost_announce(dmabuf);
+	timer_begin(dmabuf, dmabuf->retry_ms);
+}
+
+/* On the path of a command: no memory, no log. Both can wait until this request is back. */
+static void tell(struct uring_dmabuf *dmabuf)
+{
+	struct io_uring_sqe *sqe;
+
+	if (dmabuf->telling)
+		return;
+	dmabuf->telling = true;
+	sqe = loop_sqe(dmabuf->at->loop);
+	io_uring_prep_nop(sqe);
+	loop_bind(sqe, &dmabuf->told);
+}
+
+void uring_dmabuf_lost(struct uring_dmabuf *dmabuf, uint32_t epoch, int error)
 {
 	/* Others in flight at the same time found out before. */
-	if (!uring_dmabuf_ready(dmabuf))
+	if (!uring_dmabuf_ready(dmabuf) || epoch != dmabuf->epoch)
 		return;
-	if (vector_only) {
-		__atomic_store_n(&dmabuf->vectored, false, __ATOMIC_RELAXED);
-		return;
-	}
+	delay_grow(dmabuf);
 	dmabuf_lose(dmabuf, error);
-	/* What takes time is for the timer: a command waits here to go on. */
-	timer_begin(dmabuf, 0);
+	tell(dmabuf);
+}
+
+/*
+ * A drive without SGLs refuses vectors with gaps and takes others, so each command finds out for
+ * itself; when none is taken, that costs more than it gains. A kernel without vectors says so.
+ */
+void uring_vector_refused(struct uring_dmabuf *dmabuf, uint32_t epoch, int error)
+{
+	if (!uring_dmabuf_ready(dmabuf) || epoch != dmabuf->epoch || !dmabuf->vectored)
+		return;
+	if (error == -EINVAL && ++dmabuf->vectors_refused < URING_VECTORS_REFUSED)
+		return;
+	delay_grow(dmabuf);
+	dmabuf_set_vectored(dmabuf, false, error == -EINVAL ? why_gaps : why_vectored);
+	tell(dmabuf);
 }
 
 /* ------------------------------------------------------------------------------------ trying it out */
 
-static void trial_start(struct uring_dmabuf *dmabuf);
-
+/*
+ * A registration heals by itself: when the exporter has moved the memory, a device has joined or a
+ * limit was raised, the next request maps it again, in a thread of the kernel's. So trying is all
+ * that there is to do, and only what the kernel disowns is registered anew.
+ */
 static void trial_failed(struct uring_dmabuf *dmabuf, int error)
 {
+	dmabuf->renew = registration_error(error);
+	if (dmabuf->renew && !dmabuf->renewed) {
+		dmabuf_lose(dmabuf, error);
+		timer_begin(dmabuf, 0);
+		return;
+	}
+	delay_grow(dmabuf);
 	dmabuf_lose(dmabuf, error);
-	timer_begin(dmabuf, 0);
+	lost_announce(dmabuf);
+	timer_begin(dmabuf, dmabuf->retry_ms);
 }
 
 static void trial_passed(struct uring_dmabuf *dmabuf)
 {
 	const struct uring_attachment *at = dmabuf->at;
 
-	__atomic_store_n(&dmabuf->vectored, dmabuf->try_vectored, __ATOMIC_RELAXED);
+	dmabuf->epoch++;
+	dmabuf->error = 0;
+	dmabuf->vectors_refused = 0;
 	dmabuf->ready_ns = at->loop->now_ns;
-	dmabuf_set_state(dmabuf, DMABUF_READY, "");
+	dmabuf_set_vectored(dmabuf, dmabuf->try_vectored, why_vectored);
+	dmabuf_set_state(dmabuf, DMABUF_READY, dmabuf->why);
 	if (dmabuf->announced)
 		log_info("%s: the dma-buf of %s is registered again", at->ub->backend.path,
 			 dmabuf->area->name);
@@ -166,12 +288,13 @@ static void trial_done(struct op *op, int res, uint32_t flags)
 		trial_send(dmabuf);
 		return;
 	}
+	dmabuf->trying = false;
 	pool_put(dmabuf->at->memory->pool, &dmabuf->spare);
-	/* A block that cannot be read says nothing against the memory. */
-	if (uring_dmabuf_error(res))
-		trial_failed(dmabuf, res);
-	else
+	/* A block that the drive cannot read says nothing against the memory. */
+	if (res >= 0 || uring_drive_error(res))
 		trial_passed(dmabuf);
+	else
+		trial_failed(dmabuf, res);
 }
 
 /* Reads the first block into memory that nobody uses. On the loop's thread. */
@@ -183,31 +306,64 @@ static void trial_start(struct uring_dmabuf *dmabuf)
 		timer_begin(dmabuf, REGBUF_RETRY_MIN_MS);
 		return;
 	}
+	dmabuf->trying = true;
 	dmabuf->try_vectored = true;
 	dmabuf->tries = 0;
 	trial_send(dmabuf);
 }
 
-static void trial_begin(struct msg *msg)
-{
-	struct uring_dmabuf *dmabuf = container_of(msg, struct uring_dmabuf, begin);
+/* -------------------------------------------------------------------------------- registering anew */
 
-	if (!dmabuf->at->detached)
-		trial_start(dmabuf);
+static void unregister(struct uring_dmabuf *dmabuf)
+{
+	if (dmabuf->registered)
+		loop_buffer_set(dmabuf->at->loop, dmabuf->index, NULL);
+	dmabuf->registered = false;
 }
 
-static void register_again(struct uring_dmabuf *dmabuf)
+/*
+ * Registering blocks the loop for as long as devices take to unmap and map the memory: once in a
+ * turn, so that commands get on in between.
+ */
+static bool turn_taken(const struct loop *loop)
+{
+	static _Thread_local uint64_t last; /* of the thread's one loop; from 1 on */
+	uint64_t turn = counter_get(&loop->stats.turns) + 1;
+	bool taken = turn == last;
+
+	last = turn;
+	return taken;
+}
+
+static void register_anew(struct uring_dmabuf *dmabuf)
 {
 	const struct uring_attachment *at = dmabuf->at;
-	int rc = loop_dmabuf_set(at->loop, dmabuf->index, dmabuf->area->dmabuf_fd, at->ub->fd);
+	int rc;
 
+	if (turn_taken(at->loop)) {
+		timer_begin(dmabuf, 0);
+		return;
+	}
+	unregister(dmabuf);
+	rc = regbuf_probe();
+	if (rc == -EOPNOTSUPP) {
+		dmabuf_set_state(dmabuf, DMABUF_NONE, why_kernel);
+		return;
+	}
+	if (!rc)
+		rc = loop_dmabuf_set(at->loop, dmabuf->index, dmabuf->area->dmabuf_fd, at->ub->fd);
 	if (rc) {
+		delay_grow(dmabuf);
 		dmabuf_lose(dmabuf, rc);
+		/* What never worked is no news. */
+		if (dmabuf->epoch)
+			lost_announce(dmabuf);
 		timer_begin(dmabuf, dmabuf->retry_ms);
 		return;
 	}
 	dmabuf->registered = true;
-	dmabuf_set_state(dmabuf, DMABUF_TRYING, why_trying);
+	dmabuf->renew = false;
+	dmabuf->renewed = true;
 	trial_start(dmabuf);
 }
 
@@ -215,15 +371,11 @@ static void timer_expired(struct timer *timer)
 {
 	struct uring_dmabuf *dmabuf = container_of(timer, struct uring_dmabuf, timer);
 
-	if (dmabuf->state == DMABUF_TRYING) {
+	dmabuf->renewed = false;
+	if (dmabuf->renew)
+		register_anew(dmabuf);
+	else
 		trial_start(dmabuf);
-	} else if (dmabuf->registered) {
-		unregister(dmabuf);
-		lost_announce(dmabuf);
-		timer_begin(dmabuf, dmabuf->retry_ms);
-	} else {
-		register_again(dmabuf);
-	}
 }
 
 /* ---------------------------------------------------------------------------------------- attaching */
@@ -260,7 +412,7 @@ static const char *refusal_text(const struct uring_dmabuf *dmabuf, int error)
 }
 
 /* Said once, as it is the same for all namespaces and workers; attaching is one call at a time. */
-static void memlock_announce(const struct uring_dmabuf *dmabuf)
+static void limit_announce(const struct uring_dmabuf *dmabuf)
 {
 	static bool said;
 
@@ -270,14 +422,34 @@ static void memlock_announce(const struct uring_dmabuf *dmabuf)
 	said = true;
 }
 
+/* Limits are raised, tables of device-mapper exchanged: what was refused may be taken later. */
+static void dmabuf_refused(struct uring_dmabuf *dmabuf, int error, const char *why)
+{
+	dmabuf->renew = true;
+	dmabuf->error = error;
+	delay_grow(dmabuf);
+	dmabuf_set_state(dmabuf, DMABUF_LOST, why);
+	if (error == -ENOMEM || error == -EDQUOT)
+		limit_announce(dmabuf);
+	timer_begin(dmabuf, dmabuf->retry_ms);
+}
+
+static const char *probe_text(struct uring_attachment *at, int error)
+{
+	snprintf(at->refused, sizeof(at->refused),
+		 "the kernel could not be asked about dma-buf registered buffers: %s",
+		 strerror(-error));
+	return at->refused;
+}
+
 static void dmabuf_attach(struct uring_dmabuf *dmabuf)
 {
 	struct uring_attachment *at = dmabuf->at;
 	const struct area *area = dmabuf->area;
 	int index = loop_dmabuf_index(at->loop, area->slot, at->ub->file_index);
-	int rc = regbuf_probe();
+	int probe = regbuf_probe(), rc = probe;
 
-	if (rc) {
+	if (probe == -EOPNOTSUPP) {
 		dmabuf->why = why_kernel;
 		return;
 	}
@@ -290,16 +462,15 @@ static void dmabuf_attach(struct uring_dmabuf *dmabuf)
 		return;
 	}
 	dmabuf->index = (unsigned)index;
-	rc = loop_dmabuf_set(at->loop, dmabuf->index, area->dmabuf_fd, at->ub->fd);
+	if (!probe)
+		rc = loop_dmabuf_set(at->loop, dmabuf->index, area->dmabuf_fd, at->ub->fd);
 	if (rc) {
-		dmabuf->why = refusal_text(dmabuf, rc);
-		if (rc == -ENOMEM || rc == -EDQUOT)
-			memlock_announce(dmabuf);
+		dmabuf_refused(dmabuf, rc, probe ? probe_text(at, rc) : refusal_text(dmabuf, rc));
 		return;
 	}
 	dmabuf->registered = true;
 	dmabuf_set_state(dmabuf, DMABUF_TRYING, why_trying);
-	loop_post(at->loop, &dmabuf->begin);
+	timer_begin(dmabuf, 0);
 }
 
 int uring_memory_attach(struct uring_backend *ub, struct loop *loop,
@@ -313,6 +484,7 @@ int uring_memory_attach(struct uring_backend *ub, struct loop *loop,
 	at->ub = ub;
 	at->loop = loop;
 	at->memory = memory;
+	bounce_user_init(&at->bouncing);
 	ub->attachments = at;
 	ub->backend.memory_bytes += sizeof(*at);
 	loop_file_data_set(loop, ub->file_index, at);
@@ -323,10 +495,10 @@ int uring_memory_attach(struct uring_backend *ub, struct loop *loop,
 			.at = at,
 			.area = memory->areas[slot],
 			.why = why_not_tried,
-			.begin.deliver = trial_begin,
+			.vectored_why = why_vectored,
+			.told.done = told,
 			.op.done = trial_done,
 		};
-		list_init(&dmabuf->begin.link);
 		timer_init(&dmabuf->timer, timer_expired);
 		/* Only where there is room to try it in. */
 		if (dmabuf->area && memory->pool && memory->pool->area == dmabuf->area)
@@ -363,11 +535,14 @@ void uring_path(struct backend *backend, const struct loop *loop, unsigned index
 {
 	const struct uring_attachment *at = loop_file_data(loop, index);
 	const struct uring_dmabuf *dmabuf = &at->dmabufs[area->slot];
-	const char *why = __atomic_load_n(&dmabuf->why, __ATOMIC_ACQUIRE);
+	/* In this order: whoever is not ready or vectored has said why before. */
+	bool ready = __atomic_load_n(&dmabuf->state, __ATOMIC_ACQUIRE) == DMABUF_READY;
+	bool vectored = __atomic_load_n(&dmabuf->vectored, __ATOMIC_ACQUIRE);
+	const char *why = __atomic_load_n(&dmabuf->why, __ATOMIC_RELAXED);
 
-	facts->dmabuf_registered = (struct datapath_fact){ uring_dmabuf_ready(dmabuf), why };
+	facts->dmabuf_registered = (struct datapath_fact){ ready, why };
 	facts->dmabuf_vectored = (struct datapath_fact){
-		__atomic_load_n(&dmabuf->vectored, __ATOMIC_RELAXED), why_vectored
+		vectored, __atomic_load_n(&dmabuf->vectored_why, __ATOMIC_RELAXED)
 	};
 	/* Memory that direct I/O cannot pin has but the dma-buf. */
 	facts->area_reachable = (struct datapath_fact){

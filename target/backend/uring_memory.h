@@ -6,14 +6,18 @@
 #ifndef SLUICE_TARGET_BACKEND_URING_MEMORY_H
 #define SLUICE_TARGET_BACKEND_URING_MEMORY_H
 
+#include "target/backend/bounce.h"
 #include "target/backend/uring.h"
 
 enum uring_dmabuf_state {
 	DMABUF_NONE,   /* not registered, and will not be */
 	DMABUF_TRYING, /* registered; a read is to show whether it works, and whether with vectors */
 	DMABUF_READY,
-	DMABUF_LOST,   /* failed; registered and tried again after a while */
+	DMABUF_LOST,   /* refused or failed; tried again after a while */
 };
+
+/* When the device has refused as many vectors in a row, it gets no more for a while. */
+enum { URING_VECTORS_REFUSED = 8 };
 
 /* The dma-buf of one area. The loop's thread alone, but for what is atomic, which any may read. */
 struct uring_dmabuf {
@@ -21,18 +25,26 @@ struct uring_dmabuf {
 	struct area *area;
 	unsigned index;    /* in the loop's table of buffers */
 	enum uring_dmabuf_state state; /* atomic */
+	const char *why;   /* atomic: why it is not DMABUF_READY, or was not last */
 	bool vectored;     /* atomic */
-	const char *why;   /* atomic: it is not DMABUF_READY, because */
+	const char *vectored_why; /* atomic: as `why` */
+	uint32_t epoch;    /* how often it has become DMABUF_READY: an older request says nothing */
+	unsigned vectors_refused; /* in a row */
 	bool registered;   /* the table's entry is taken */
+	bool renew;        /* to be registered before it is tried again */
+	bool renewed;      /* it was, since it was left alone for a while */
 	bool announced;    /* people were told that it is lost */
-	bool try_vectored; /* what the read in flight tries */
+	bool telling;      /* `told` is in flight */
+	bool trying;       /* `op` is in flight */
+	bool try_vectored; /* what that read tries */
 	unsigned tries;
-	uint32_t retry_ms;
-	uint64_t ready_ns; /* since when */
-	struct msg begin;
+	int error;         /* that `why` is about */
+	uint32_t retry_ms; /* how long it is left alone; 0: it never had to be */
+	uint64_t ready_ns; /* since when; 0: it failed since */
 	struct timer timer;
+	struct op told;
 	struct op op;
-	struct span spare; /* where that read goes */
+	struct span spare; /* where the read goes */
 	struct iovec iov;
 };
 
@@ -42,6 +54,7 @@ struct uring_attachment {
 	struct loop *loop;
 	const struct backend_memory *memory;
 	bool detached;
+	struct bounce_user bouncing;
 	uint64_t bytes[DATAPATH_STORAGE_RUNGS]; /* moved by READ and WRITE; of base/counter.h */
 	char refused[256]; /* what `why` may point at */
 	struct uring_dmabuf dmabufs[LOOP_AREAS]; /* by area.slot */
@@ -58,19 +71,32 @@ static inline bool uring_dmabuf_ready(const struct uring_dmabuf *dmabuf)
  */
 int uring_memory_attach(struct uring_backend *ub, struct loop *loop,
 			const struct backend_memory *memory);
-/* Undoes the registrations, on the loop's thread; the attachment itself stays until the close. */
+/*
+ * Undoes the registrations. On the loop's thread, or when that runs no more: then they stay, as the
+ * kernel takes orders from that thread alone, and go with the ring. The attachment itself stays
+ * until the close.
+ */
 void uring_memory_detach(struct uring_attachment *at);
 /* Frees all attachments; their loops are gone. */
 void uring_memory_free(struct uring_backend *ub);
 
 /*
- * A request with @dmabuf failed with @error, which says that it can no longer be used so: from now on
- * others do without. Vectors alone are given up when @vector_only. People are told, and it is tried
- * again, outside this call.
+ * A request of @epoch with @dmabuf failed with @error, by its fault: from now on others do without,
+ * until a read shows that it works again. For the path of a command: what takes time or is for
+ * people is done outside this call.
  */
-void uring_dmabuf_lost(struct uring_dmabuf *dmabuf, int error, bool vector_only);
+void uring_dmabuf_lost(struct uring_dmabuf *dmabuf, uint32_t epoch, int error);
 
-/* Is @error one of those that are about the registered dma-buf, not about the medium? */
+/*
+ * The same for a request with a vector and -EINVAL or -EOPNOTSUPP: when it is not this one alone,
+ * others do without vectors for a while.
+ */
+void uring_vector_refused(struct uring_dmabuf *dmabuf, uint32_t epoch, int error);
+
+/* Is @error, of a request with a dma-buf, about that in any case? Pure, as is the next. */
 bool uring_dmabuf_error(int error);
+
+/* Is @error one that the drive alone gives, whatever memory the request has? */
+bool uring_drive_error(int error);
 
 #endif

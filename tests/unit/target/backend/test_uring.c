@@ -173,7 +173,6 @@ static struct uring_dmabuf *dmabuf_pretend(struct rig *rig)
 	dmabuf->index = (unsigned)loop_dmabuf_index(&rig->lt.loop, rig->area.slot, RIG_INDEX);
 	dmabuf->registered = true;
 	dmabuf->vectored = true;
-	dmabuf->why = "";
 	__atomic_store_n(&dmabuf->state, DMABUF_READY, __ATOMIC_RELEASE);
 	return dmabuf;
 }
@@ -236,53 +235,11 @@ static void a_lost_dmabuf_loses_no_io(void **state)
 	assert_int_equal(bytes[DATAPATH_STORAGE_DMABUF], 0);
 	assert_int_equal(bytes[DATAPATH_STORAGE_PLAIN], IOS / 2 * PIECE);
 	range_holds(&rig, 0, PIECE, 0x55);
-	/* Told once, and the entry of the table is given back, outside the I/O. */
+	/* People are told outside the I/O, and nothing is undone that may heal. */
 	while (!(now = dmabuf_now(&rig, dmabuf)).announced)
 		usleep(1000);
-	assert_false(now.registered);
+	assert_true(now.registered);
 	assert_true(timer_running(&now.timer));
-	rig_close(&rig);
-}
-
-/* Here nothing takes it: it is tried again less and less often, and I/O goes on. */
-static void a_lost_dmabuf_is_tried_again(void **state)
-{
-	struct uring_dmabuf *dmabuf, now;
-	struct rig rig;
-
-	(void)state;
-	rig_setup(&rig);
-	dmabuf = dmabuf_pretend(&rig);
-	assert_int_equal(rig_rw(&rig, BACKEND_WRITE, 0, 4096), 0);
-	for (int ms = 0; (now = dmabuf_now(&rig, dmabuf)).retry_ms <= REGBUF_RETRY_MIN_MS; ms++) {
-		if (ms > 30000)
-			fail_msg("not tried again");
-		usleep(1000);
-	}
-	assert_int_equal(now.retry_ms, 2 * REGBUF_RETRY_MIN_MS);
-	assert_int_equal(now.state, DMABUF_LOST);
-	assert_false(now.registered);
-	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), 0);
-	rig_close(&rig);
-}
-
-static void vectors_lose(void *arg)
-{
-	uring_dmabuf_lost(arg, -EINVAL, true);
-}
-
-static void vectors_alone_can_be_lost(void **state)
-{
-	struct uring_dmabuf *dmabuf, now;
-	struct rig rig;
-
-	(void)state;
-	rig_setup(&rig);
-	dmabuf = dmabuf_pretend(&rig);
-	loop_thread_call(&rig.lt, vectors_lose, dmabuf);
-	now = dmabuf_now(&rig, dmabuf);
-	assert_int_equal(now.state, DMABUF_READY);
-	assert_false(now.vectored);
 	rig_close(&rig);
 }
 
@@ -328,7 +285,7 @@ static void bounced_io_waits_its_turn(void **state)
 		rig_io_add(&crowd.rios[i], &rig.area, i * len, len);
 	}
 	loop_thread_call(&rig.lt, crowd_submit, &crowd);
-	assert_int_equal(crowd.waiting, CROWD - BOUNCE_PIECES);
+	assert_int_equal(crowd.waiting, CROWD - BOUNCE_SHARE);
 	for (unsigned i = 0; i < CROWD; i++)
 		assert_int_equal(rig_io_wait(&crowd.rios[i]), i == CROWD - 2 ? -ECANCELED : 0);
 	rig_path(&rig, &path, bytes);
@@ -338,6 +295,49 @@ static void bounced_io_waits_its_turn(void **state)
 	for (unsigned i = 0; i < CROWD; i++)
 		if (i != CROWD - 2)
 			range_holds(&rig, i * len, len, (char)(i + 1));
+	rig_close(&rig);
+}
+
+struct cancelled_crowd {
+	struct rig_io rios[CROWD];
+};
+
+static void crowd_submit_and_cancel(void *arg)
+{
+	struct cancelled_crowd *crowd = arg;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		rig_io_submit(&crowd->rios[i]);
+		backend_cancel(crowd->rios[i].rig->backend, &crowd->rios[i].lt->loop,
+			       &crowd->rios[i].io);
+	}
+}
+
+/* I/O in several rounds goes no further than the one that it was in. */
+static void cancelled_io_has_no_next_round(void **state)
+{
+	static const enum backend_opcode opcodes[] = { BACKEND_READ, BACKEND_WRITE };
+	static struct cancelled_crowd crowd;
+	uint64_t bytes[DATAPATH_STORAGE_RUNGS];
+	struct datapath path;
+	struct rig rig = { .config = rig_config("file"), .rung = DATAPATH_STORAGE_BOUNCE };
+
+	(void)state;
+	snprintf(rig.config.path, sizeof(rig.config.path), "%s", path_of_file);
+	rig.config.size = 4 * MIB;
+	rig_open(&rig);
+	for (unsigned o = 0; o < ARRAY_SIZE(opcodes); o++) {
+		for (unsigned i = 0; i < CROWD; i++) {
+			rig_io_init(&crowd.rios[i], &rig, opcodes[o], 0, 4 * BOUNCE_PIECE);
+			rig_io_add(&crowd.rios[i], &rig.area, 0, 4 * BOUNCE_PIECE);
+		}
+		loop_thread_call(&rig.lt, crowd_submit_and_cancel, &crowd);
+		for (unsigned i = 0; i < CROWD; i++)
+			assert_int_equal(rig_io_wait(&crowd.rios[i]), -ECANCELED);
+	}
+	rig_path(&rig, &path, bytes);
+	assert_true(bytes[DATAPATH_STORAGE_BOUNCE] <= 2ull * CROWD * BOUNCE_PIECE);
+	assert_int_equal(rig.bounce.n_free, BOUNCE_PIECES);
 	rig_close(&rig);
 }
 
@@ -419,9 +419,8 @@ int main(void)
 		cmocka_unit_test(the_best_possible_rung_is_taken),
 		cmocka_unit_test(only_direct_io_must_pin),
 		cmocka_unit_test(a_lost_dmabuf_loses_no_io),
-		cmocka_unit_test(a_lost_dmabuf_is_tried_again),
-		cmocka_unit_test(vectors_alone_can_be_lost),
 		cmocka_unit_test(bounced_io_waits_its_turn),
+		cmocka_unit_test(cancelled_io_has_no_next_round),
 		cmocka_unit_test(without_bounce_buffers_it_is_an_error),
 		cmocka_unit_test(zeroes_are_written_where_unmapping_is_refused),
 		cmocka_unit_test(a_refused_discard_is_a_hint),
