@@ -34,7 +34,7 @@ enum {
 	PATH_LEN = 256,
 };
 
-/* Writes by a child. 0, the negative errno of the write, or -ETIME: the child hangs and is left alone. */
+/* Writes by a child. 0, the negative errno of the write, or -ETIME: the child hangs and is left. */
 static int text_write_within(const char *path, const char *text, unsigned int ms)
 {
 	uint64_t end_ms = now_ms() + ms;

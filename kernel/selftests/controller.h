@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NVMe controllers on the PCI bus: find them, reset them, take them away and bring them back. What the
- * kernel may hang in is done by a child, so that a test ends with a message and not with the machine.
+ * NVMe controllers on the PCI bus: find them, reset them, take them away and bring them back. What
+ * the kernel may hang in is done by a child, so that a test ends with a message and not with the
+ * machine.
  */
 #ifndef CONTROLLER_H
 #define CONTROLLER_H
@@ -48,7 +49,7 @@ void controller_mute(const struct controller *controller);
  */
 bool check_controller_device(const struct controller *controller, char path[DEVICE_PATH_LEN]);
 
-/* Requests that the disk behind one path of a multipath device has done; -1: there is no such path. */
+/* Requests that the disk behind one path of a multipath device has done; -1: no such path. */
 long controller_path_requests(const struct controller *controller);
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A dma-buf registered for a namespace that several controllers of one subsystem share: it is mapped
- * for each of them, I/O takes every path, and goes on while controllers come and go.
+ * A dma-buf registered for a namespace that several controllers of one subsystem share: it is
+ * mapped for each of them, I/O takes every path, and goes on while controllers come and go.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -404,8 +404,8 @@ static void rings_closed(void)
 }
 
 /*
- * Another process runs the load, whose lanes always have a request each in flight, and is killed once
- * that many have completed. The load is in shared memory, so that this is seen here.
+ * Another process runs the load, whose lanes always have a request each in flight, and is killed
+ * once that many have completed. The load is in shared memory, so that this is seen here.
  */
 static void load_killed(struct load *load, unsigned int requests)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * NVMe passthrough by io_uring, on the generic character device: a dma-buf that is registered for it
- * carries the data of commands, whole or in fragments. Ordinary I/O on the block device is the control.
+ * NVMe passthrough by io_uring, on the generic character device: a dma-buf that is registered for
+ * it carries the data of commands, whole or in fragments. Ordinary I/O on the block device is the
+ * control.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The device of a registration is reset, does not answer for a while, loses its namespace, or is taken
- * away, all under I/O: the first two go unnoticed; after the rest requests end with an error, nothing
- * stays mapped for a device that is gone, and the dma-buf can be registered for the one that comes back.
+ * The device of a registration is reset, does not answer for a while, loses its namespace, or is
+ * taken away, all under I/O: the first two go unnoticed; after the rest requests end with an error,
+ * nothing stays mapped for a device that is gone, and the dma-buf can be registered for the one
+ * that comes back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ static void load_begin(struct load *load)
 		fatal("a load on %s makes no progress", load->disk->path);
 }
 
-/* The load ended by itself because its device went: errors, but no wrong byte and no request lost. */
+/* The load ended by itself because its device went: errors, but no wrong byte, no request lost. */
 static void check_load_ended(struct load *load, const char *name)
 {
 	uint64_t errors;

@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 	selftest_start();
 	if (argc != 3) {
 		fprintf(stderr, "usage: unmappable PID ERROR\n\n"
-			"ERROR: with which mapping fails from now on, such as EIO; none: it works.\n");
+			"ERROR: with which mapping fails from now on, as EIO; none: it works.\n");
 		return 2;
 	}
 	exporter_require();

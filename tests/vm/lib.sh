@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What the cases have at hand. Sourced inside the guest by guest/case, under set -euEo pipefail; a
-# command that fails ends the case. The target under test is sluiced or, as the measure, the kernel's
-# own (TARGET=sluice|nvmet); a case describes subsystems and namespaces once, for either.
+# command that fails ends the case. The target under test is sluiced or, as the measure, the
+# kernel's own (TARGET=sluice|nvmet); a case describes subsystems and namespaces once, for either.
 #
 # Results come back in globals, because a failure inside $( ) would not end the case:
 #   ctrl        the controller of the last host_connect, as nvme2
@@ -24,7 +24,8 @@ host2_nqn=nqn.2014-08.org.nvmexpress:uuid:5105ce00-0000-4000-8000-000000000002
 host2_id=5105ce00-0000-4000-8000-000000000002
 run=/run/case
 mnt=/run/case-mount
-# What a command says that goes past the end of a namespace. The kernel's target leaves it to the disk.
+# What a command says that goes past the end of a namespace. The kernel's target leaves it to the
+# disk.
 past_end="LBA Out of Range"
 [ "$TARGET" = sluice ] || past_end="LBA Out of Range|Internal Error"
 ctrl="" device=""
@@ -37,16 +38,16 @@ note() {
 
 # Names the line of the case, not that of the assertion in here.
 fail() {
-	local i=1
-	while [ "${BASH_SOURCE[i]}" = "${BASH_SOURCE[0]}" ] && [ "$i" -lt $((${#BASH_SOURCE[@]} - 1)) ]; do
+	local i=1 last=$((${#BASH_SOURCE[@]} - 1))
+	while [ "${BASH_SOURCE[i]}" = "${BASH_SOURCE[0]}" ] && [ "$i" -lt "$last" ]; do
 		i=$((i + 1))
 	done
 	printf 'failed: %s (%s line %s)\n' "$*" "${BASH_SOURCE[i]##*/}" "${BASH_LINENO[i - 1]}" >&2
 	exit 1
 }
 
-# For what a kernel may lack; the kernels that kernel/build makes lack nothing, so that there this is a
-# failure (guest/init sees to it). The last line of a skipped case's log is its reason.
+# For what a kernel may lack; the kernels that kernel/build makes lack nothing, so that there this
+# is a failure (guest/init sees to it). The last line of a skipped case's log is its reason.
 skip() {
 	printf '%s\n' "$*"
 	exit 77
@@ -98,7 +99,8 @@ json_get() {
 drive_path() {
 	local dir
 	for dir in /sys/class/nvme/*; do
-		if [ "$(tr -d ' ' <"$dir/serial")" = "$1" ] && [ "$(<"$dir/transport")" = pcie ]; then
+		if [ "$(tr -d ' ' <"$dir/serial")" = "$1" ] &&
+			[ "$(<"$dir/transport")" = pcie ]; then
 			echo "/dev/${dir##*/}n1"
 			return
 		fi
@@ -296,8 +298,8 @@ nvmet_stop() {
 
 # ---------------------------------------------------------------- host
 
-# host_connect NQN [nvme connect's options]: attaches and sets ctrl. Reconnects once a second, for two
-# minutes, so that a case that takes the target away waits no longer than it must.
+# host_connect NQN [nvme connect's options]: attaches and sets ctrl. Reconnects once a second, for
+# two minutes, so that a case that takes the target away waits no longer than it must.
 host_connect() {
 	local sub=$1 out
 	shift
@@ -371,9 +373,9 @@ log_size() {
 fio_verify() {
 	local dev=$1
 	shift
-	fio_run --name=verify --filename="$dev" --rw=randwrite --bs=4k --size=16M --iodepth=8 --direct=1 \
-		--ioengine=io_uring --verify=crc32c --verify_fatal=1 --do_verify=1 --end_fsync=1 \
-		"$@"
+	fio_run --name=verify --filename="$dev" --rw=randwrite --bs=4k --size=16M --iodepth=8 \
+		--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 --do_verify=1 \
+		--end_fsync=1 "$@"
 }
 
 # Runs fio; a block that reads back wrong, or an error, fails the case with what fio said.
@@ -387,10 +389,10 @@ fio_run() {
 	fi
 }
 
-# fio_matrix DEVICE SIZE:DEPTH...: verified random writes in blocks of SIZE with DEPTH at a time, one
-# after the other in one run of fio, each in a range of its own.
+# fio_matrix DEVICE SIZE:DEPTH...: verified random writes in blocks of SIZE with DEPTH at a time,
+# one after the other in one run of fio, each in a range of its own.
 fio_matrix() {
-	local dev=$1 pair bs depth offset_mib=0
+	local dev=$1 pair bs depth size offset_mib=0
 	local jobs=$run/matrix.fio
 	shift
 	printf '[global]\nfilename=%s\nrw=randwrite\ndirect=1\nioengine=io_uring\n' "$dev" >"$jobs"
@@ -398,14 +400,20 @@ fio_matrix() {
 	for pair in "$@"; do
 		bs=${pair%:*} depth=${pair#*:}
 		# Small blocks are many commands: less data of them, in the time there is.
+		case $bs in
+		512) size=1M ;;
+		4k) size=8M ;;
+		*) size=16M ;;
+		esac
 		printf '[%s-%s]\nbs=%s\niodepth=%s\noffset=%sM\nsize=%s\n' "$bs" "$depth" "$bs" \
-			"$depth" "$offset_mib" "$(case $bs in 512) echo 1M ;; 4k) echo 8M ;; *) echo 16M ;; esac)"
+			"$depth" "$offset_mib" "$size"
 		offset_mib=$((offset_mib + 16))
 	done >>"$jobs"
 	fio_run "$jobs"
 }
 
-# pattern_write DEVICE OFFSET LENGTH: fills a range with random bytes and keeps them in $run/pattern.
+# pattern_write DEVICE OFFSET LENGTH: fills a range with random bytes and keeps them in
+# $run/pattern.
 pattern_write() {
 	dd if=/dev/urandom of="$run/pattern" bs="$3" count=1 status=none
 	dd if="$run/pattern" of="$1" bs="$3" count=1 seek="$2" oflag=direct,seek_bytes \
@@ -428,8 +436,8 @@ assert_zero() {
 
 # ---------------------------------------------------------------- kernel
 
-# selftest_run PROGRAM [ARGUMENT...]: one of kernel/selftests. When it cannot run here, nor can the case.
-# On a kernel that kernel/build makes it must not leave anything out.
+# selftest_run PROGRAM [ARGUMENT...]: one of kernel/selftests. When it cannot run here, nor can the
+# case. On a kernel that kernel/build makes it must not leave anything out.
 selftest_run() {
 	local program=/h/selftests/$1 rc=0
 	shift

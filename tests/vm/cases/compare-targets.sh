@@ -3,8 +3,8 @@
 # timeout_s: 300
 # targets: sluice
 # What the kernel's own target answers, ours answers too: the same queries go to both in turn, and
-# each that the kernel's target can answer must be answered by ours; each capability that it announces
-# must be announced by ours.
+# each that the kernel's target can answer must be answered by ours; each capability that it
+# announces must be announced by ours.
 
 features="01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17 18 78 7f 80 81 82 83 84 85"
 
@@ -71,7 +71,8 @@ target_ask() {
 	target_stop
 }
 
-# Bits that the kernel's target sets in an Identify field and ours does not; $3 says which to leave out.
+# Bits that the kernel's target sets in an Identify field and ours does not; $3 says which to leave
+# out.
 bits_missing() {
 	local file=$1 field=$2 except=${3:-0} theirs ours
 	theirs=$(jq ".$field" "$run/nvmet/$file.out")
@@ -119,8 +120,9 @@ for field in ver nn mnan ioccsz iorcsz acl aerl elpe; do
 done
 
 # Both logs are tables of 32-bit entries; bit 0 of an entry says that it is supported. Left out, as
-# above, what the kernel's target announces without answering it here: reservations (log page 128, I/O
-# commands 0Dh, 0Eh, 11h and 15h) and rotational media (log page 22), which these drives are not.
+# above, what the kernel's target announces without answering it here: reservations (log page 128,
+# I/O commands 0Dh, 0Eh, 11h and 15h) and rotational media (log page 22), which these drives are
+# not.
 table_compare() {
 	local table=$1 except=$2
 	paste <(od -An -v -tu4 -w4 "$run/nvmet/$table.out") <(od -An -v -tu4 -w4 "$run/sluice/$table.out") |

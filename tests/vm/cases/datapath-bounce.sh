@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 300
-# Memory of a DMA heap cannot be pinned: with a device that takes no dma-bufs every byte is copied on
-# its way, right, counted, and only as long as there is nothing better.
+# Memory of a DMA heap cannot be pinned: with a device that takes no dma-bufs every byte is copied
+# on its way, right, counted, and only as long as there is nothing better.
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh

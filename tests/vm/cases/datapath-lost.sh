@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 300
-# A device below a namespace is exchanged for one that takes no dma-bufs, and back, while a host writes
-# and verifies: the target goes down the ladder and up again, and the host notices nothing.
+# A device below a namespace is exchanged for one that takes no dma-bufs, and back, while a host
+# writes and verifies: the target goes down the ladder and up again, and the host notices nothing.
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# A target without the right to lock memory, whose limit is enough for its fixed buffers only: it says
-# so and serves with those.
+# A target without the right to lock memory, whose limit is enough for its fixed buffers only: it
+# says so and serves with those.
 
 # shellcheck source=tests/vm/lib/datapath.sh
 source /h/lib/datapath.sh

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 600
-# The block backend does what every backend must on each storage rung, on a drive and on devices that
-# are built of drives.
+# The block backend does what every backend must on each storage rung, on a drive and on devices
+# that are built of drives.
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh

@@ -5,8 +5,8 @@
 # drive: ssd2
 # device: nvme,drive=ssd2,serial=ssd2
 # boot: own
-# The drive below a mirror's leg goes, and nothing but I/O with a registered dma-buf, which has moved
-# since, is there to find out.
+# The drive below a mirror's leg goes, and nothing but I/O with a registered dma-buf, which has
+# moved since, is there to find out.
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh

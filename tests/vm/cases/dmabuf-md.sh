@@ -4,8 +4,8 @@
 # timeout_s: 400
 # drive: ssd2
 # device: nvme,drive=ssd2,serial=ssd2
-# RAID levels that only pass I/O on pass the registration of a dma-buf on as well; those that look into
-# the data, or copy them over parts that cannot, refuse it.
+# RAID levels that only pass I/O on pass the registration of a dma-buf on as well; those that look
+# into the data, or copy them over parts that cannot, refuse it.
 
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# The drive's own identity and health reach the host, although the daemon has given up its capabilities.
+# The drive's own identity and health reach the host, although the daemon has given up its
+# capabilities.
 
 attach_default
 dev=/dev/$ctrl

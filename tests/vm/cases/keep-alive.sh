@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A silent host is given up after its keep alive time-out, and is welcome again afterwards; a host that
-# only keeps alive stays.
+# A silent host is given up after its keep alive time-out, and is welcome again afterwards; a host
+# that only keeps alive stays.
 
 attach_default --keep-alive-tmo=2
 note "idle for three time-outs"

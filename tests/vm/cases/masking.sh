@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# Two namespaces in one subsystem, one of them for a single host: the others neither see nor reach it.
+# Two namespaces in one subsystem, one of them for a single host: the others neither see nor reach
+# it.
 
 config_reset
 subsystem_add "$nqn" "$host_nqn" "$host2_nqn"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 240
-# Data buffers that another process exports, as udmabuf and from a DMA heap: verified data on a drive.
+# Data buffers that another process exports, as udmabuf and from a DMA heap: verified data on a
+# drive.
 
 [ -e /dev/udmabuf ] || skip "the kernel has no /dev/udmabuf"
 

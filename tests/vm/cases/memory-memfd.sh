@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 240
-# The default memory is a dma-buf, too, where the kernel has udmabuf; of huge pages where there are any.
+# The default memory is a dma-buf, too, where the kernel has udmabuf; of huge pages where there are
+# any.
 
 limit=/sys/module/udmabuf/parameters/size_limit_mb
 [ -e /dev/udmabuf ] || skip "the kernel has no /dev/udmabuf"

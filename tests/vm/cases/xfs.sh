@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # timeout_s: 240
-# A file system on an attached namespace: made, written, synced, mounted again over a new connection,
-# compared, checked.
+# A file system on an attached namespace: made, written, synced, mounted again over a new
+# connection, compared, checked.
 
 attach_default
 mkfs.xfs -q -f -d size=300m "$device"

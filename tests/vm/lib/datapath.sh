@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# For the cases about how data moves between a worker's memory and the drives. Results in globals, as
-# in lib.sh:
+# For the cases about how data moves between a worker's memory and the drives. Results in globals,
+# as in lib.sh:
 #
 #   rung, why   of the storage of the namespace that storage_get asks about, as sluiced says
 #
@@ -32,7 +32,8 @@ storage_bytes() {
 		jq ".namespaces[0].storage_bytes[\"$1\"]"
 }
 
-# The target is up: waits until it has tried out the dma-buf. Without such buffers nothing is to be seen.
+# The target is up: waits until it has tried out the dma-buf. Without such buffers nothing is to be
+# seen.
 premapped_or_skip() {
 	local end=$((SECONDS + 30))
 	while storage_get && [[ $why == *"being tried"* ]]; do
@@ -69,9 +70,9 @@ steady_start() {
 # Until the case has seen enough, or something is wrong.
 steady_host() {
 	while [ ! -e "$run/enough" ]; do
-		fio --name=steady --filename="$device" --rw=randwrite --bs=16k --size=8M --iodepth=8 \
-			--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 \
-			--do_verify=1 >"$run/steady.out" 2>&1 || return 1
+		fio --name=steady --filename="$device" --rw=randwrite --bs=16k --size=8M \
+			--iodepth=8 --direct=1 --ioengine=io_uring --verify=crc32c \
+			--verify_fatal=1 --do_verify=1 >"$run/steady.out" 2>&1 || return 1
 		! grep -iE 'verify: bad|error=' "$run/steady.out" || return 1
 	done
 }
@@ -106,7 +107,8 @@ moving_start() {
 	steady_start
 }
 
-# moving_reload TARGET [ARGUMENT...]: that target of device-mapper, which leaves all data where it is.
+# moving_reload TARGET [ARGUMENT...]: that target of device-mapper, which leaves all data where it
+# is.
 moving_reload() {
 	local target=$1
 	shift

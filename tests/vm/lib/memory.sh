@@ -36,17 +36,17 @@ peer_stop() {
 	note "the peer: $(<"$run/peer.out")"
 }
 
-# Without a CPU copy and without a mapping for each I/O, where the kernel registers dma-bufs with drives;
-# elsewhere through memory that can be pinned.
+# Without a CPU copy and without a mapping for each I/O, where the kernel registers dma-bufs with
+# drives; elsewhere through memory that can be pinned.
 assert_memory_rung() {
-	local rung=bounce
+	local rung=bounce paths
 	if [ "$KERNEL_OWN" -eq 1 ] ||
 		[ -e "/sys/block/${drive0#/dev/}/queue/max_hw_dma_buf_sectors_kb" ]; then
 		rung=dmabuf-vectored
 	fi
 	note "storage rung: $rung"
-	assert_eq "storage rung" "$rung" \
-		"$(sluicectl --socket "$run/control.sock" --json datapath | jq -r '.namespaces[0].storage.rung')"
+	paths=$(sluicectl --socket "$run/control.sock" --json datapath)
+	assert_eq "storage rung" "$rung" "$(json_get "$paths" '.namespaces[0].storage.rung')"
 }
 
 # What the peer told at its end: buffers, pages_used or moves.

@@ -30,8 +30,8 @@ sectors() {
 	blockdev --getsz "$1"
 }
 
-# The block devices of the controllers with the serial number "shared": in a machine without multipath
-# each is a way of its own to the one namespace behind them.
+# The block devices of the controllers with the serial number "shared": in a machine without
+# multipath each is a way of its own to the one namespace behind them.
 ways_find() {
 	local controller
 
@@ -55,8 +55,8 @@ dm_remove() {
 	dmsetup remove --noudevsync --retry "$1"
 }
 
-# md_create LEVEL DRIVE...: an array whose data begins where its parts begin. Those with redundancy are
-# kept small, because they are resynchronised.
+# md_create LEVEL DRIVE...: an array whose data begins where its parts begin. Those with redundancy
+# are kept small, because they are resynchronised.
 md_create() {
 	local level=$1 size=()
 	shift
@@ -76,7 +76,8 @@ md_in_sync() {
 		[ "$(<"/sys/block/${md_device#/dev/}/md/degraded")" = 0 ]
 }
 
-# load_start MODE DEVICE: the selftest "stacking" in the background. Its I/O is under way afterwards.
+# load_start MODE DEVICE: the selftest "stacking" in the background. Its I/O is under way
+# afterwards.
 load_start() {
 	local rc=0
 
@@ -101,7 +102,8 @@ load_moves() {
 	[ "$(grep -c '^moved' "$run/load.out")" -gt "$1" ]
 }
 
-# Says that something has happened to the device: the exporter moves the memory, then I/O must go on.
+# Says that something has happened to the device: the exporter moves the memory, then I/O must go
+# on.
 load_event() {
 	local before
 	note "$*"
