@@ -95,6 +95,6 @@ int main(int argc, char **argv)
 	}
 	exporter_require();
 	nr = maps_fail(argv[1], error_named(argv[2]));
-	check(nr > 0, "process %s, %u dma-bufs: mapping fails with %s", argv[1], nr, argv[2]);
+	check(nr > 0, "process %s, %u dma-bufs: error of mapping: %s", argv[1], nr, argv[2]);
 	return selftest_end();
 }
