@@ -304,6 +304,23 @@ static void any_error_of_a_dmabuf_falls(void **state)
 	}
 }
 
+/* What is about the dma-buf for certain needs no proof by another request. */
+static void some_errors_leave_no_doubt(void **state)
+{
+	static const int errors[] = { -ENOENT, -EBADF, -EINVAL, -EOPNOTSUPP, -EFAULT, -ENOMEM,
+				      -EDQUOT };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct mrig m;
+
+		open_ready(&m);
+		assert_int_equal(read_failing(&m, 1, errors[i], 2), errors[i]);
+		assert_int_equal(settled(&m)->state, DMABUF_LOST);
+		close_rig(&m);
+	}
+}
+
 static void errors_of_the_drive_are_no_fault_of_memory(void **state)
 {
 	static const int errors[] = { -ENODATA, -EILSEQ, -EREMOTEIO, -EBADE, -ENOSPC,
@@ -731,6 +748,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(io_goes_by_the_dmabuf),
 		cmocka_unit_test(any_error_of_a_dmabuf_falls),
+		cmocka_unit_test(some_errors_leave_no_doubt),
 		cmocka_unit_test(errors_of_the_drive_are_no_fault_of_memory),
 		cmocka_unit_test(a_drive_that_is_gone_has_no_dmabuf),
 		cmocka_unit_test(a_late_error_says_nothing),
