@@ -5,7 +5,7 @@
 # Data buffers whose exporter moves them all the time, as graphics memory under pressure: no byte is
 # lost. And such that the CPU cannot reach, which received data cannot be put into.
 
-[ -e /dev/dma_buf_test ] || skip "the kernel has no exporter of memory that moves (/dev/dma_buf_test)"
+[ -e /dev/dma_buf_test ] || skip "the kernel has no exporter that moves (/dev/dma_buf_test)"
 
 # shellcheck source=tests/vm/lib/memory.sh
 source /h/lib/memory.sh

@@ -6,7 +6,7 @@
 # that runs short of addresses: every byte is copied from then on, a host that writes and verifies
 # notices nothing, and when they can be mapped again they are used again.
 
-[ -e /dev/dma_buf_test ] || skip "the kernel has no exporter of memory that moves (/dev/dma_buf_test)"
+[ -e /dev/dma_buf_test ] || skip "the kernel has no exporter that moves (/dev/dma_buf_test)"
 
 # shellcheck source=tests/vm/lib/datapath.sh
 source /h/lib/datapath.sh
