@@ -33,16 +33,25 @@ struct exporter_fail {
 	uint32_t reserved;
 };
 
+struct exporter_map_move {
+	int32_t fd;
+	uint32_t count;
+	uint32_t finish_ms;
+	uint32_t reserved;
+};
+
 #define EXPORTER_CREATE _IOW('u', 0x48, struct exporter_create)
 #define EXPORTER_MOVE _IOW('u', 0x49, struct exporter_move)
 #define EXPORTER_FINISH _IOW('u', 0x4a, int32_t)
 #define EXPORTER_FAIL _IOW('u', 0x4b, struct exporter_fail)
 #define EXPORTER_STATS _IOWR('u', 0x4c, struct exporter_stats)
+#define EXPORTER_MAP_MOVE _IOW('u', 0x4d, struct exporter_map_move)
 
 _Static_assert(sizeof(struct exporter_create) == 16, "ABI");
 _Static_assert(sizeof(struct exporter_move) == 8, "ABI");
 _Static_assert(sizeof(struct exporter_fail) == 16, "ABI");
 _Static_assert(sizeof(struct exporter_stats) == 56, "ABI");
+_Static_assert(sizeof(struct exporter_map_move) == 16, "ABI");
 
 static int device = -1;
 
@@ -108,6 +117,14 @@ void exporter_map_fail(const struct buffer *buffer, unsigned int count, int erro
 	struct exporter_fail fail = { .fd = buffer->fd, .count = count, .error = (uint32_t)error };
 
 	request(EXPORTER_FAIL, &fail, "failing maps");
+}
+
+void exporter_map_move(const struct buffer *buffer, unsigned int count, unsigned int finish_ms)
+{
+	struct exporter_map_move move = { .fd = buffer->fd, .count = count,
+					  .finish_ms = finish_ms };
+
+	request(EXPORTER_MAP_MOVE, &move, "maps that move");
 }
 
 static void *mover_thread(void *arg)

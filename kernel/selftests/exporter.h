@@ -54,6 +54,12 @@ void exporter_move_finish(const struct buffer *buffer);
 /* The next `count` attempts to map the dma-buf fail with the positive errno. */
 void exporter_map_fail(const struct buffer *buffer, unsigned int count, int error);
 
+/*
+ * The next `count` attempts to map the dma-buf move it first, as if the device could not reach it where
+ * it is; finish_ms: as in exporter_move(). None does while such a move is not finished.
+ */
+void exporter_map_move(const struct buffer *buffer, unsigned int count, unsigned int finish_ms);
+
 /* Moves a dma-buf from a thread of its own until it is stopped. */
 struct exporter_mover {
 	const struct buffer *buffer;

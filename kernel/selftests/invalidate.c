@@ -323,6 +323,40 @@ close:
 	bench_close(&bench, "mapping fails");
 }
 
+/* Mapping moves the memory, which makes void what was mapped, and may leave the content under way. */
+static void test_moves_in_map(const struct disk *disk)
+{
+	struct bench bench;
+	uint64_t begin_ms;
+
+	section("mapping moves the memory");
+	bench_open(&bench, disk, EXPORTER_SCATTERED);
+	exporter_map_move(&bench.buffer, UINT32_MAX, 0);
+	check_eq(ring_register_dmabuf(&bench.ring, 0, bench.buffer.fd, disk->fd), -EBUSY,
+		 "registration of what moves each time");
+	check_released(&bench.buffer, "moves each time");
+
+	exporter_map_move(&bench.buffer, 1, 0);
+	if (!bench_register(&bench, "moves once"))
+		goto close;
+	check_nothing_stale(&bench.buffer, "moves once");
+	check_both(&bench, "moves once");
+	exporter_move(&bench.buffer, 0);
+	exporter_map_move(&bench.buffer, 1, 0);
+	check_both(&bench, "moves when it is mapped again");
+	check_nothing_stale(&bench.buffer, "moves when it is mapped again");
+	ring_clear(&bench.ring, 0);
+
+	exporter_map_move(&bench.buffer, 1, EXPORTER_FINISH_MS_MAX);
+	begin_ms = now_ms();
+	if (!bench_register(&bench, "content under way"))
+		goto close;
+	check(now_ms() - begin_ms < PROMPT_MS, "registration does not wait for the content");
+	check_waits(&bench, "content under way");
+close:
+	bench_close(&bench, "mapping moves the memory");
+}
+
 /* Unregistering, and closing rings with requests in flight, while the memory moves. */
 static void test_races(const struct disk *disk)
 {
@@ -467,6 +501,7 @@ int main(int argc, char **argv)
 	test_fence(&disk);
 	test_nowait(&disk);
 	test_map_errors(&disk);
+	test_moves_in_map(&disk);
 	test_paced(&disk);
 	test_storm(&disk, 0, 0, "moves without a pause");
 	test_storm(&disk, 5, 3, "moves that take time");

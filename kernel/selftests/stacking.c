@@ -113,6 +113,27 @@ static void load_setup(struct load *load, const struct disk *disk, const struct 
 	*load = (struct load){ .disk = disk, .buffer = buffer, .lane_len = LANE_LEN, .seed = 31 };
 }
 
+/* To map it for one part moves it away from where the others have it mapped. */
+static void moves_in_map_check(struct ring *ring, const struct disk *disk,
+			       const struct buffer *buffer, unsigned int parts)
+{
+	struct verify verify;
+
+	exporter_map_move(buffer, parts, 0);
+	if (!check_eq(ring_register_dmabuf(ring, 0, buffer->fd, disk->fd), 1,
+		      "registration that moves the memory"))
+		return;
+	check_eq(exporter_stats(buffer).mappings, parts, "mappings after it");
+	check_nothing_stale(buffer, "mappings after it");
+	verify_init(&verify, ring, disk, buffer, LEN_MAX);
+	check_range(&verify, 4096, LEN_MAX, 64 << 10, "moved when it was mapped, at the start");
+	check_range(&verify, 4096, LEN_MAX, disk->len / 2 / 4096 * 4096 - LEN_MAX / 2,
+		    "moved when it was mapped, in the middle");
+	verify_fini(&verify);
+	check_eq(ring_clear(ring, 0), 1, "unregistration");
+	check_released(buffer, "moved when it was mapped");
+}
+
 static void works(const struct disk *disk, long parts, bool aligned)
 {
 	struct buffer buffer;
@@ -131,6 +152,7 @@ static void works(const struct disk *disk, long parts, bool aligned)
 		shapes_check(&ring, disk, &buffer, aligned);
 		check_eq(ring_clear(&ring, 0), 1, "unregistration");
 		check_released(&buffer, "unregistered");
+		moves_in_map_check(&ring, disk, &buffer, (unsigned int)parts);
 		load_setup(&load, disk, &buffer);
 		rc = load_open(&load);
 		if (rc)

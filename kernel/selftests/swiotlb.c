@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * DMA by way of bounce buffers (swiotlb=force on the kernel's command line): a registered dma-buf moves
- * right data. One with pieces larger than a bounce buffer may be refused, with an error that says that
- * it cannot be mapped as it is; single pages always have room.
+ * DMA by way of bounce buffers (swiotlb=force on the kernel's command line): a registered dma-buf
+ * moves right data. One with pieces larger than a bounce buffer may be refused, with an error that
+ * says that it cannot be mapped as it is; single pages always have room.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "buffers.h"
 #include "disk.h"
@@ -35,6 +37,19 @@ static void data_check(struct ring *ring, const struct disk *disk, const struct 
 	verify_fini(&verify);
 }
 
+/* What the CPU has written last is there when the bounce buffers are gone. */
+static void unmap_check(struct ring *ring, const struct buffer *buffer)
+{
+	uint8_t *want = plain_alloc(BUFFER_LEN);
+
+	random_fill(want, BUFFER_LEN);
+	memcpy(buffer->mem, want, BUFFER_LEN);
+	check_eq(ring_clear(ring, 0), 1, "%s: unregistration", buffer->name);
+	check_eq((long)bytes_differ(buffer->mem, want, BUFFER_LEN), 0,
+		 "%s: bytes lost by it", buffer->name);
+	free(want);
+}
+
 static void buffer_check(struct ring *ring, const struct disk *disk, struct buffer *buffer,
 			 bool scattered, bool sync)
 {
@@ -46,7 +61,7 @@ static void buffer_check(struct ring *ring, const struct disk *disk, struct buff
 		if (!sync)
 			buffer_close_fd(buffer);
 		data_check(ring, disk, buffer);
-		check_eq(ring_clear(ring, 0), 1, "%s: unregistration", buffer->name);
+		unmap_check(ring, buffer);
 	}
 }
 

@@ -40,8 +40,8 @@ target_stop
 
 note "the drive is back"
 echo 1 >/sys/bus/pci/rescan
-drive_present() {
-	(drive_path ssd1) >/dev/null 2>&1
+drive_present() { # the controller comes before its namespace
+	[ -b "$( (drive_path ssd1) 2>/dev/null)" ]
 }
 retry 60 drive_present
 config_reset
