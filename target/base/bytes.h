@@ -15,15 +15,19 @@ static inline struct bytes_text bytes_text(uint64_t bytes)
 {
 	static const char unit[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	struct bytes_text text;
-	unsigned u = 0;
+	unsigned u = 0, whole, tenths;
+	uint64_t rest;
 
 	while (u < 6 && bytes >> (10 * (u + 1)))
 		u++;
-	if (bytes & ((UINT64_C(1) << (10 * u)) - 1))
-		snprintf(text.s, sizeof(text.s), "%.1f %s",
-			 (double)bytes / (double)(UINT64_C(1) << (10 * u)), unit[u]);
+	whole = (unsigned)(bytes >> (10 * u));
+	rest = bytes & ((UINT64_C(1) << (10 * u)) - 1);
+	tenths = (unsigned)((rest * 10 + (UINT64_C(1) << (10 * u)) / 2) >> (10 * u));
+	if (rest)
+		snprintf(text.s, sizeof(text.s), "%u.%u %.3s", whole + tenths / 10, tenths % 10,
+			 unit[u]);
 	else
-		snprintf(text.s, sizeof(text.s), "%u %s", (unsigned)(bytes >> (10 * u)), unit[u]);
+		snprintf(text.s, sizeof(text.s), "%u %.3s", whole, unit[u]);
 	return text;
 }
 

@@ -44,7 +44,7 @@ enum limits {
 
 	/* Dma-bufs registered with io_uring. */
 	REGBUF_TRIES = 16,         /* of the read that tries one out, while the kernel says EAGAIN */
-	REGBUF_RETRY_MIN_MS = 1000, /* until one that was lost is registered again; doubled each time */
+	REGBUF_RETRY_MIN_MS = 1000, /* until one that was lost is tried again; doubled each time */
 	REGBUF_RETRY_MAX_MS = 64000,
 
 	/* Times. */
