@@ -247,6 +247,15 @@ static void a_lost_dmabuf_loses_no_io(void **state)
 
 enum { CROWD = 2 * BOUNCE_PIECES + 3 };
 
+/* A drive that takes nothing but bounce buffers. */
+static void rig_open_bounce(struct rig *rig)
+{
+	*rig = (struct rig){ .config = rig_config("file"), .rung = DATAPATH_STORAGE_BOUNCE };
+	snprintf(rig->config.path, sizeof(rig->config.path), "%s", path_of_file);
+	rig->config.size = 4 * MIB;
+	rig_open(rig);
+}
+
 struct bounce_crowd {
 	struct rig_io rios[CROWD];
 	bool cancel; /* the last but one */
@@ -272,12 +281,10 @@ static void bounced_io_waits_its_turn(void **state)
 	uint32_t len = BOUNCE_PIECE / 4;
 	uint64_t bytes[DATAPATH_STORAGE_RUNGS];
 	struct datapath path;
-	struct rig rig = { .config = rig_config("file"), .rung = DATAPATH_STORAGE_BOUNCE };
+	struct rig rig;
 
 	(void)state;
-	snprintf(rig.config.path, sizeof(rig.config.path), "%s", path_of_file);
-	rig.config.size = 4 * MIB;
-	rig_open(&rig);
+	rig_open_bounce(&rig);
 	crowd.cancel = true;
 	for (unsigned i = 0; i < CROWD; i++) {
 		memset((char *)rig.area.base + i * len, (int)i + 1, len);
@@ -320,12 +327,10 @@ static void cancelled_io_has_no_next_round(void **state)
 	static struct cancelled_crowd crowd;
 	uint64_t bytes[DATAPATH_STORAGE_RUNGS];
 	struct datapath path;
-	struct rig rig = { .config = rig_config("file"), .rung = DATAPATH_STORAGE_BOUNCE };
+	struct rig rig;
 
 	(void)state;
-	snprintf(rig.config.path, sizeof(rig.config.path), "%s", path_of_file);
-	rig.config.size = 4 * MIB;
-	rig_open(&rig);
+	rig_open_bounce(&rig);
 	for (unsigned o = 0; o < ARRAY_SIZE(opcodes); o++) {
 		for (unsigned i = 0; i < CROWD; i++) {
 			rig_io_init(&crowd.rios[i], &rig, opcodes[o], 0, 4 * BOUNCE_PIECE);
@@ -344,12 +349,10 @@ static void cancelled_io_has_no_next_round(void **state)
 /* What a device cannot take and nobody can copy is an error of that I/O alone. */
 static void without_bounce_buffers_it_is_an_error(void **state)
 {
-	struct rig rig = { .config = rig_config("file"), .rung = DATAPATH_STORAGE_BOUNCE };
+	struct rig rig;
 
 	(void)state;
-	snprintf(rig.config.path, sizeof(rig.config.path), "%s", path_of_file);
-	rig.config.size = 4 * MIB;
-	rig_open(&rig);
+	rig_open_bounce(&rig);
 	rig.memory.bounce = NULL;
 	assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, 4096), -EINVAL);
 	rig.memory.bounce = &rig.bounce;
