@@ -95,6 +95,17 @@ int spanv_offsets(const struct spanv *sv, uint32_t offset, uint32_t len, struct 
 	return n;
 }
 
+uint32_t spanv_fit(const struct spanv *sv, uint32_t offset, uint32_t len, uint32_t max)
+{
+	struct cursor c = cursor_at(sv, offset, len);
+
+	if (sv->n <= max)
+		return len;
+	while (c.left && max--)
+		cursor_advance(&c, MIN(c.span->len - c.skip, c.left));
+	return len - c.left;
+}
+
 void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint32_t len)
 {
 	struct cursor c = cursor_at(sv, offset, len);

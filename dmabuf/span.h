@@ -55,6 +55,9 @@ int spanv_iovec(const struct spanv *sv, uint32_t offset, uint32_t len, struct io
  */
 int spanv_offsets(const struct spanv *sv, uint32_t offset, uint32_t len, struct iovec *iov, int max);
 
+/* The most bytes from @offset on, at most @len, that are in no more than @max (> 0) pieces. */
+uint32_t spanv_fit(const struct spanv *sv, uint32_t offset, uint32_t len, uint32_t max);
+
 /* Copies into, out of, or zeroes part of a vector; the range must lie inside. */
 void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint32_t len);
 void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len);

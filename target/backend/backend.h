@@ -33,7 +33,6 @@ enum backend_io_flags {
 };
 
 enum {
-	BACKEND_IO_IOVS = 16,
 	BACKEND_ERROR_MAX = 512, /* room for any message of open */
 };
 
@@ -64,7 +63,6 @@ struct backend_io {
 	uint8_t rung;    /* enum datapath_storage, of the request in flight */
 	int8_t piece;    /* of the bounce buffers, -1: none */
 	bool cancelled;  /* nothing more is sent for it */
-	struct iovec iov[BACKEND_IO_IOVS];
 };
 
 /* The memory that I/O on one loop uses; it outlives every attachment to that loop. */
@@ -81,7 +79,7 @@ struct backend_limits {
 	uint8_t phys_shift;     /* physical block or preferred granularity, >= block_shift */
 	uint32_t mem_align;     /* of address and length of each span, bytes; the kernel refuses others */
 	uint32_t max_transfer;  /* bytes in one READ or WRITE */
-	uint32_t max_segments;  /* spans in one READ or WRITE */
+	uint32_t max_segments;  /* spans that go to the device at once; an I/O of more goes in parts */
 	bool direct;            /* bypasses the page cache */
 	bool fixed;             /* takes fixed buffers */
 	bool volatile_cache;    /* FLUSH means something */

@@ -275,7 +275,7 @@ static int block_setup(const struct opening *o, struct block *block)
 	if (rc)
 		return rc;
 	limits->max_transfer = MAX_TRANSFER;
-	limits->max_segments = BACKEND_IO_IOVS;
+	limits->max_segments = URING_SEGMENTS;
 	limits->direct = true;
 	limits->fixed = true;
 	/* When sysfs cannot be asked: a flush too many costs little, one too few costs data. */

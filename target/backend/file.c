@@ -246,7 +246,7 @@ static int file_setup(const struct opening *o, struct uring_backend *ub)
 	backend->limits.block_shift = (uint8_t)shift;
 	backend->limits.phys_shift = (uint8_t)MAX(shift, __builtin_ctz(FILE_GRAIN));
 	backend->limits.max_transfer = MAX_TRANSFER;
-	backend->limits.max_segments = BACKEND_IO_IOVS;
+	backend->limits.max_segments = URING_SEGMENTS;
 	backend->limits.fixed = true;
 	backend->limits.volatile_cache = true;
 	backend->limits.read_only = o->config->read_only;

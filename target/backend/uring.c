@@ -72,6 +72,19 @@ static void data_look(const struct backend_io *io, struct data_shape *shape)
 	shape->aligned = !(mixed & (limits->mem_align - 1));
 }
 
+/*
+ * Bytes that the next request takes of memory in many pieces: all that is left, or the whole blocks of
+ * as many pieces as go into one. 0: not even one block.
+ */
+static uint32_t request_len(const struct backend_io *io)
+{
+	uint32_t left = (uint32_t)(io->len - io->moved);
+	uint32_t fit = spanv_fit(io->data, (uint32_t)io->moved, left, URING_SEGMENTS);
+	uint8_t block_shift = io->backend->limits.block_shift;
+
+	return fit == left ? left : fit >> block_shift << block_shift;
+}
+
 enum datapath_storage uring_rung(const struct uring_attachment *at, const struct backend_io *io)
 {
 	const struct area *area = io->data->v[0].area;
@@ -80,7 +93,7 @@ enum datapath_storage uring_rung(const struct uring_attachment *at, const struct
 	struct data_shape shape;
 
 	data_look(io, &shape);
-	if (!shape.aligned)
+	if (!shape.aligned || !request_len(io))
 		return DATAPATH_STORAGE_BOUNCE;
 	if (ours && io->rung <= DATAPATH_STORAGE_DMABUF && uring_dmabuf_ready(dmabuf)) {
 		if (shape.one_piece)
@@ -115,42 +128,43 @@ static void fixed_prep(const struct backend_io *io, struct io_uring_sqe *sqe, co
 					 (int)buffer);
 }
 
-static void fixed_vector_prep(const struct backend_io *io, struct io_uring_sqe *sqe, int n,
-			      unsigned buffer)
+static void fixed_vector_prep(const struct backend_io *io, struct io_uring_sqe *sqe,
+			      const struct iovec *iov, int n, unsigned buffer)
 {
 	uint64_t offset = io->offset + io->moved;
 	int file = (int)uring_of(io->backend)->file_index;
 
 	if (io->opcode == BACKEND_WRITE)
-		io_uring_prep_writev_fixed(sqe, file, io->iov, (unsigned)n, offset, 0, (int)buffer);
+		io_uring_prep_writev_fixed(sqe, file, iov, (unsigned)n, offset, 0, (int)buffer);
 	else
-		io_uring_prep_readv_fixed(sqe, file, io->iov, (unsigned)n, offset, 0, (int)buffer);
+		io_uring_prep_readv_fixed(sqe, file, iov, (unsigned)n, offset, 0, (int)buffer);
 }
 
-static void plain_prep(const struct backend_io *io, struct io_uring_sqe *sqe, int n)
+static void plain_prep(const struct backend_io *io, struct io_uring_sqe *sqe,
+		       const struct iovec *iov, int n)
 {
 	uint64_t offset = io->offset + io->moved;
 	int file = (int)uring_of(io->backend)->file_index;
 
 	if (io->opcode == BACKEND_WRITE)
-		io_uring_prep_writev(sqe, file, io->iov, (unsigned)n, offset);
+		io_uring_prep_writev(sqe, file, iov, (unsigned)n, offset);
 	else
-		io_uring_prep_readv(sqe, file, io->iov, (unsigned)n, offset);
+		io_uring_prep_readv(sqe, file, iov, (unsigned)n, offset);
 }
 
 /* The bounce buffer that the I/O has; what is to be written is in it already. */
-static void bounce_prep(struct backend_io *io, struct io_uring_sqe *sqe,
+static void bounce_prep(const struct backend_io *io, struct io_uring_sqe *sqe, struct iovec *iov,
 			const struct bounce *bounce, uint32_t len)
 {
-	io->iov[0] = (struct iovec){ .iov_base = bounce_ptr(bounce, io->piece), .iov_len = len };
+	*iov = (struct iovec){ .iov_base = bounce_ptr(bounce, io->piece), .iov_len = len };
 	if (bounce->area.fixed_index != AREA_NOT_FIXED && io->backend->limits.fixed)
-		fixed_prep(io, sqe, io->iov[0].iov_base, len, (unsigned)bounce->area.fixed_index);
+		fixed_prep(io, sqe, iov->iov_base, len, (unsigned)bounce->area.fixed_index);
 	else
-		plain_prep(io, sqe, 1);
+		plain_prep(io, sqe, iov, 1);
 }
 
-static void rw_prep(struct backend_io *io, const struct uring_attachment *at,
-		    struct io_uring_sqe *sqe)
+static void rw_prep(const struct backend_io *io, const struct uring_attachment *at,
+		    struct io_uring_sqe *sqe, struct iovec *iov)
 {
 	const struct span *first = &io->data->v[0];
 	uint32_t moved = (uint32_t)io->moved, left = (uint32_t)(io->len - io->moved);
@@ -158,9 +172,8 @@ static void rw_prep(struct backend_io *io, const struct uring_attachment *at,
 
 	switch ((enum datapath_storage)io->rung) {
 	case DATAPATH_STORAGE_DMABUF_VECTORED:
-		n = spanv_offsets(io->data, moved, left, io->iov, BACKEND_IO_IOVS);
-		assert(n > 0); /* the submitter keeps to limits.max_segments */
-		fixed_vector_prep(io, sqe, n, at->dmabufs[first->area->slot].index);
+		n = spanv_offsets(io->data, moved, request_len(io), iov, URING_SEGMENTS);
+		fixed_vector_prep(io, sqe, iov, n, at->dmabufs[first->area->slot].index);
 		break;
 	case DATAPATH_STORAGE_DMABUF:
 		fixed_prep(io, sqe, (void *)(uintptr_t)(first->offset + moved), left,
@@ -171,12 +184,11 @@ static void rw_prep(struct backend_io *io, const struct uring_attachment *at,
 			   (unsigned)first->area->fixed_index);
 		break;
 	case DATAPATH_STORAGE_BOUNCE:
-		bounce_prep(io, sqe, at->memory->bounce, MIN(left, (uint32_t)BOUNCE_PIECE));
+		bounce_prep(io, sqe, iov, at->memory->bounce, MIN(left, (uint32_t)BOUNCE_PIECE));
 		break;
 	default:
-		n = spanv_iovec(io->data, moved, left, io->iov, BACKEND_IO_IOVS);
-		assert(n > 0);
-		plain_prep(io, sqe, n);
+		n = spanv_iovec(io->data, moved, request_len(io), iov, URING_SEGMENTS);
+		plain_prep(io, sqe, iov, n);
 	}
 	if (io->opcode == BACKEND_WRITE && io->flags & BACKEND_IO_FUA)
 		sqe->rw_flags = RWF_DSYNC;
@@ -212,9 +224,11 @@ static bool bounce_begin(struct backend_io *io, struct uring_attachment *at)
 
 static void rw_send(struct backend_io *io, const struct uring_attachment *at)
 {
-	struct io_uring_sqe *sqe = loop_sqe(io->loop);
+	unsigned segments = MIN(io->data->n, (uint32_t)URING_SEGMENTS);
+	struct iovec *iov;
+	struct io_uring_sqe *sqe = loop_sqe_iovs(io->loop, segments, &iov);
 
-	rw_prep(io, at, sqe);
+	rw_prep(io, at, sqe, iov);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	loop_bind(sqe, &io->op);
 }

@@ -14,6 +14,8 @@ enum uring_discard {
 	URING_DISCARD_COMMAND, /* block device's own command, Linux 6.12 */
 };
 
+enum { URING_SEGMENTS = 1024 }; /* of one request: UIO_MAXIOV of the kernel */
+
 /* First member of the backend's own structure. */
 struct uring_backend {
 	struct backend backend;

@@ -40,6 +40,7 @@ enum limits {
 	LOOP_CQ_ENTRIES = 8192,
 	LOOP_AREAS = 4,             /* memory areas of a loop, each a fixed buffer */
 	LOOP_MAX_BUFFERS = 1 << 14, /* registered buffers of a ring; the kernel takes no more */
+	LOOP_IOVS = 4096,           /* of requests that are not submitted yet */
 	LOOP_BATCH = 256, /* completions handled before what they produced is submitted */
 
 	/* Dma-bufs registered with io_uring. */

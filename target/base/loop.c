@@ -29,20 +29,29 @@ uint64_t clock_now_ns(void)
 
 static int ring_create(struct loop *loop, const struct loop_options *options)
 {
-	/* Best first. NO_SQARRAY needs 6.6, DEFER_TASKRUN 6.1, SINGLE_ISSUER 6.0. */
-	static const unsigned flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_NO_SQARRAY,
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	/* Best first. CQE_MIXED needs 6.18, NO_SQARRAY 6.6, DEFER_TASKRUN 6.1, SINGLE_ISSUER 6.0. */
+	static const struct {
+		unsigned flags;
+		bool big_cqes;
+	} kinds[] = {
+		{ IORING_SETUP_NO_SQARRAY | IORING_SETUP_CQE_MIXED, true },
+		{ IORING_SETUP_NO_SQARRAY | IORING_SETUP_CQE32, true },
+		{ IORING_SETUP_NO_SQARRAY, false },
+		{ 0, false },
 	};
 	int rc = -EINVAL;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct io_uring_params params = {
-			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
+			.flags = kinds[i].flags | IORING_SETUP_SINGLE_ISSUER |
+				 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+				 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
 				 IORING_SETUP_R_DISABLED,
 			.cq_entries = options->cq_entries,
 		};
+
+		if (kinds[i].big_cqes && !options->big_cqes)
+			continue;
 
 		rc = io_uring_queue_init_params(options->sq_entries, &loop->ring, &params);
 		if (rc != -EINVAL)
@@ -85,7 +94,8 @@ static int tables_create(struct loop *loop, unsigned n_files)
 	int rc;
 
 	loop->file_data = calloc(n_files, sizeof(*loop->file_data));
-	if (!loop->file_data)
+	loop->iovs = calloc(LOOP_IOVS, sizeof(*loop->iovs));
+	if (!loop->file_data || !loop->iovs)
 		return -ENOMEM;
 	loop->n_files = n_files;
 	loop->n_buffers = (unsigned)MIN(n_buffers, (uint64_t)LOOP_MAX_BUFFERS);
@@ -141,6 +151,18 @@ void loop_fini(struct loop *loop)
 	pthread_mutex_destroy(&loop->mail_lock);
 	free(loop->heap);
 	free(loop->file_data);
+	free(loop->iovs);
+}
+
+/* Hands all prepared requests to the kernel, and begins anew with what they pointed at. */
+static void loop_submit_full(struct loop *loop)
+{
+	int rc = io_uring_submit(&loop->ring);
+
+	counter_add(&loop->stats.enters, 1);
+	/* EBUSY and EAGAIN: completions wait; taking them in makes room. */
+	if (rc < 0 && rc != -EINTR)
+		io_uring_get_events(&loop->ring);
 }
 
 struct io_uring_sqe *loop_sqe(struct loop *loop)
@@ -148,14 +170,33 @@ struct io_uring_sqe *loop_sqe(struct loop *loop)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
 	while (unlikely(!sqe)) {
-		int rc = io_uring_submit(&loop->ring);
-
-		counter_add(&loop->stats.enters, 1);
-		/* EBUSY and EAGAIN: completions wait; taking them in makes room. */
-		if (rc < 0 && rc != -EINTR)
-			io_uring_get_events(&loop->ring);
+		loop_submit_full(loop);
 		sqe = io_uring_get_sqe(&loop->ring);
 	}
+	return sqe;
+}
+
+/* No more than @own requests wait to be submitted, and they use no iovecs: all of these are free. */
+static void iovs_reclaim(struct loop *loop, unsigned own)
+{
+	if (io_uring_sq_ready(&loop->ring) == own)
+		loop->iovs_used = 0;
+}
+
+struct io_uring_sqe *loop_sqe_iovs(struct loop *loop, unsigned n, struct iovec **iov)
+{
+	struct io_uring_sqe *sqe;
+
+	assert(n && n <= LOOP_IOVS);
+	iovs_reclaim(loop, 0);
+	while (unlikely(loop->iovs_used + n > LOOP_IOVS)) {
+		loop_submit_full(loop);
+		iovs_reclaim(loop, 0);
+	}
+	sqe = loop_sqe(loop);
+	iovs_reclaim(loop, 1); /* that may have submitted all others */
+	*iov = loop->iovs + loop->iovs_used;
+	loop->iovs_used += n;
 	return sqe;
 }
 
@@ -397,20 +438,21 @@ static void loop_wait(struct loop *loop)
 static unsigned loop_reap(struct loop *loop)
 {
 	struct io_uring_cqe *cqe;
-	unsigned head, n = 0;
+	unsigned head, n = 0, slots = 0;
 
 	io_uring_for_each_cqe(&loop->ring, head, cqe) {
 		struct op *op = io_uring_cqe_get_data(cqe);
 
 		/* A batch is bounded so that what it produced goes out in time. */
-		if (++n > LOOP_BATCH) {
-			n--;
+		if (n == LOOP_BATCH)
 			break;
-		}
+		n++;
+		slots += io_uring_cqe_nr(cqe);
+		loop->cqe = cqe;
 		if (op)
 			op->done(op, cqe->res, cqe->flags);
 	}
-	io_uring_cq_advance(&loop->ring, n);
+	io_uring_cq_advance(&loop->ring, slots);
 	return n;
 }
 

@@ -40,6 +40,7 @@ struct loop_options {
 	unsigned sq_entries;
 	unsigned cq_entries;
 	unsigned fixed_files; /* size of the table of fixed files; at most RLIMIT_NOFILE */
+	bool big_cqes;        /* requests whose completions have 32 bytes are to be possible */
 	uint32_t spin_us; /* longest busy wait before blocking; 0: never spins */
 	/* Called after each batch of completions, before its requests are submitted. May be NULL. */
 	void (*after_batch)(struct loop *loop);
@@ -58,6 +59,9 @@ struct loop {
 	struct io_uring ring;
 	void (*after_batch)(struct loop *loop);
 	uint64_t now_ns; /* CLOCK_MONOTONIC, read once a turn */
+	const struct io_uring_cqe *cqe; /* whose `done` is being called */
+	struct iovec *iovs;  /* LOOP_IOVS, for requests that are not submitted yet */
+	unsigned iovs_used;
 	uint32_t spin_us;
 	bool stopping;
 	bool files_registered;
@@ -104,6 +108,21 @@ struct io_uring_sqe *loop_sqe(struct loop *loop);
 static inline void loop_bind(struct io_uring_sqe *sqe, struct op *op)
 {
 	io_uring_sqe_set_data(sqe, op);
+}
+
+/*
+ * As loop_sqe(), with room for @n (1 .. LOOP_IOVS) iovecs at *@iov that lasts until the request is
+ * submitted: the kernel has read them by then.
+ */
+struct io_uring_sqe *loop_sqe_iovs(struct loop *loop, unsigned n, struct iovec **iov);
+
+/*
+ * The second half of the completion that `done` is being called for: 16 bytes, on a loop with
+ * big_cqes, of requests that have them.
+ */
+static inline const void *loop_cqe_extra(const struct loop *loop)
+{
+	return loop->cqe + 1;
 }
 
 /*

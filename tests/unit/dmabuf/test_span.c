@@ -75,6 +75,10 @@ static void offsets_are_places_in_the_area(void **state)
 		}
 		if (n > 1)
 			assert_int_equal(spanv_offsets(&sv, skip, len, places, n - 1), -ENOBUFS);
+		assert_int_equal(spanv_fit(&sv, skip, len, (uint32_t)MAX(n, 1)), len);
+		if (n > 1)
+			assert_int_equal(spanv_fit(&sv, skip, len, (uint32_t)n - 1),
+					 len - places[n - 1].iov_len);
 	}
 }
 
