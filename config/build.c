@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ struct header {
 static struct config_where *object_where(enum section_id section, void *object)
 {
 	switch (section) {
+	case SECTION_NIC:
+		return &((struct config_nic *)object)->where;
 	case SECTION_LISTENER:
 		return &((struct config_listener *)object)->where;
 	case SECTION_SUBSYSTEM:
@@ -36,6 +39,8 @@ static bool object_is(const void *object, const struct header *header)
 	const struct config_namespace *ns = object;
 
 	switch (header->section) {
+	case SECTION_NIC:
+		return strcmp(((const struct config_nic *)object)->name, header->name) == 0;
 	case SECTION_LISTENER:
 		return strcmp(((const struct config_listener *)object)->name, header->name) == 0;
 	case SECTION_SUBSYSTEM:
@@ -54,6 +59,9 @@ static void object_name(void *object, const struct header *header)
 	struct config_namespace *ns = object;
 
 	switch (header->section) {
+	case SECTION_NIC:
+		strcpy(((struct config_nic *)object)->name, header->name);
+		break;
 	case SECTION_LISTENER:
 		strcpy(((struct config_listener *)object)->name, header->name);
 		break;
@@ -137,8 +145,8 @@ static void header_unknown(struct build *build, const struct config_where *where
 			   kind, meant);
 	else
 		faults_add(build->faults, where,
-			   "there is no section [%.64s]; there are daemon, memory, discovery, "
-			   "listener, subsystem, namespace and referral",
+			   "there is no section [%.64s]; there are daemon, memory, nic, "
+			   "discovery, listener, subsystem, namespace and referral",
 			   kind);
 }
 
@@ -186,6 +194,13 @@ static bool header_argument(struct build *build, const struct config_where *wher
 			"[namespace] needs the NQN of its subsystem, '/' and a number from 1 to "
 			"%d; write such as [namespace nqn.2014-08.com.example:name/1]",
 			MAX_NSID);
+		return false;
+	}
+	if (header->section == SECTION_NIC && !value_word_valid(text, IF_NAMESIZE - 1)) {
+		faults_add(build->faults, where,
+			   "'%.100s' cannot be a network interface; write the name that 'ip link' "
+			   "shows, such as [nic eth0]",
+			   text);
 		return false;
 	}
 	if ((header->section == SECTION_LISTENER || header->section == SECTION_REFERRAL) &&

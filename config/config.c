@@ -257,6 +257,7 @@ void config_free(struct config *config)
 		free(config->namespaces[i].hosts.nqn);
 	for (unsigned i = 0; i < config->n_files; i++)
 		free(config->files[i]);
+	free(config->nics);
 	free(config->listeners);
 	free(config->subsystems);
 	free(config->namespaces);

@@ -40,7 +40,12 @@ struct config_hosts {
 };
 
 enum config_require { CONFIG_REQUIRE_NONE, CONFIG_REQUIRE_ZEROCOPY };
-enum config_receive { CONFIG_RECEIVE_AUTO, CONFIG_RECEIVE_RECV };
+enum config_receive {
+	CONFIG_RECEIVE_AUTO, /* zero-copy for connections that come by a NIC which can, else recv */
+	CONFIG_RECEIVE_RECV,
+	CONFIG_RECEIVE_ZCRX_COPY, /* without a NIC: the kernel copies to the receive area */
+};
+enum config_nic_memory { CONFIG_NIC_USER, CONFIG_NIC_DMABUF };
 
 struct config_daemon {
 	unsigned workers; /* 0: one per CPU that the process may use */
@@ -58,6 +63,17 @@ struct config_memory {
 	char heap[CONFIG_NAME_MAX];     /* provider heap: its name below /dev/dma_heap */
 	char import_socket[108];        /* provider import: of the process that exports; empty: none */
 	uint64_t per_worker;            /* bytes of data buffers; at least 4 MiB */
+	uint64_t receive;               /* bytes of each worker's receive area, for each NIC */
+};
+
+struct config_nic {
+	char name[CONFIG_NAME_MAX]; /* of the interface */
+	struct config_where where;
+	unsigned queues;            /* for zero-copy receive; 0: one for each worker */
+	enum config_nic_memory memory;
+	uint32_t buffer;            /* bytes of one receive buffer; 0: a page */
+	uint32_t ring;              /* entries of a receive ring; 0: as it is */
+	bool setup;                 /* false: the NIC is prepared by somebody else */
 };
 
 struct config_discovery {
@@ -126,6 +142,8 @@ struct config {
 	struct config_daemon daemon;
 	struct config_memory memory;
 	struct config_discovery discovery;
+	struct config_nic *nics;
+	unsigned n_nics;
 	struct config_listener *listeners;
 	unsigned n_listeners;
 	struct config_subsystem *subsystems;

@@ -26,6 +26,11 @@ const struct section sections[SECTIONS] = {
 		SECTION(memory, memory),
 		.help = "The memory that data passes through. It is set aside at start.",
 	},
+	[SECTION_NIC] = {
+		SECTIONS_MANY(nic, nics), .argument = "INTERFACE", .max = MAX_NICS,
+		.help = "A network interface whose receive queues the daemon may use for zero-copy "
+			"receive: its last ones, one for each worker.",
+	},
 	[SECTION_DISCOVERY] = {
 		SECTION(discovery, discovery),
 		.help = "The discovery service, which tells hosts what they may attach to.",
@@ -52,12 +57,15 @@ const struct section sections[SECTIONS] = {
 };
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
-static const char *const receive_modes[] = { "auto", "recv", NULL };
+static const char *const receive_modes[] = { "auto", "recv", "zcrx-copy", NULL };
+static const char *const nic_memories[] = { "user", "dmabuf", NULL };
 static const char *const require_modes[] = { "none", "zerocopy", NULL };
 
 static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO == 2 &&
 		      LOG_LEVEL_DEBUG == 3, "log_levels has the words in this order");
-static_assert(CONFIG_RECEIVE_AUTO == 0 && CONFIG_RECEIVE_RECV == 1, "as receive_modes");
+static_assert(CONFIG_RECEIVE_AUTO == 0 && CONFIG_RECEIVE_RECV == 1 &&
+		      CONFIG_RECEIVE_ZCRX_COPY == 2, "as receive_modes");
+static_assert(CONFIG_NIC_USER == 0 && CONFIG_NIC_DMABUF == 1, "as nic_memories");
 static_assert(CONFIG_REQUIRE_NONE == 0 && CONFIG_REQUIRE_ZEROCOPY == 1, "as require_modes");
 
 /* A field of the structure of section SECTION_@ID. */
@@ -124,6 +132,36 @@ const struct setting settings[] = {
 		ROW(MEMORY, memory, per_worker), .key = "per_worker", .type = &value_size,
 		.min = 4ull << 20, .max = 1ull << 40, .multiple = HOST_PAGE_SIZE, .def = "256M",
 		.help = "Data buffers of each worker. A host waits when they are all in use.",
+	}, {
+		ROW(MEMORY, memory, receive), .key = "receive", .type = &value_size,
+		.min = 1ull << 20, .max = 1ull << 32, .multiple = 2ull << 20, .def = "64M",
+		.help = "Receive area of each worker for each NIC (and for zcrx-copy), beside "
+			"per_worker. A host is asked for no more data than fits.",
+	},
+
+	{
+		ROW(NIC, nic, queues), .key = "queues", .type = &value_number,
+		.min = 1, .max = MAX_WORKERS, .zero = "auto", .def = "auto",
+		.help = "Receive queues for zero-copy receive. auto: one for each worker.",
+	}, {
+		ROW(NIC, nic, memory), .key = "memory", .type = &value_choice,
+		.choices = nic_memories, .def = "user",
+		.help = "user: ordinary memory; what the NIC cannot place the kernel copies. dmabuf: "
+			"the dma-buf, which no CPU of the kernel reads; for memory of a device.",
+	}, {
+		ROW(NIC, nic, buffer), .key = "buffer", .type = &value_size,
+		.min = HOST_PAGE_SIZE, .max = 2ull << 20, .power_of_two = true, .zero = "auto",
+		.def = "auto",
+		.help = "Length of one receive buffer, for NICs that take longer ones than a page. "
+			"auto: a page.",
+	}, {
+		ROW(NIC, nic, ring), .key = "ring", .type = &value_number,
+		.min = 64, .max = 32768, .zero = "auto", .def = "auto",
+		.help = "Entries of the NIC's receive rings. auto: as they are.",
+	}, {
+		ROW(NIC, nic, setup), .key = "setup", .type = &value_bool, .def = "yes",
+		.help = "yes: header split, queues and steering are set at start and undone at the "
+			"end. no: somebody else has set them.",
 	},
 
 	{
@@ -153,7 +191,9 @@ const struct setting settings[] = {
 	}, {
 		ROW(LISTENER, listener, receive), .key = "receive", .type = &value_choice,
 		.choices = receive_modes, .def = "auto",
-		.help = "auto: zero-copy receive where kernel and NIC can do it. recv: never.",
+		.help = "auto: zero-copy receive for connections that come by a [nic INTERFACE] which "
+			"can do it, else recv. recv: straight to the buffers of commands. zcrx-copy: the "
+			"kernel copies to the receive area, which needs no such NIC.",
 	}, {
 		ROW(LISTENER, listener, require), .key = "require", .type = &value_choice,
 		.choices = require_modes, .def = "none",
@@ -342,6 +382,10 @@ void section_label(const struct config *config, enum section_id section, unsigne
 	const struct config_namespace *ns = object;
 
 	switch (section) {
+	case SECTION_NIC:
+		snprintf(label, SECTION_LABEL_MAX, "[%s %s]", kind,
+			 ((const struct config_nic *)object)->name);
+		break;
 	case SECTION_LISTENER:
 		snprintf(label, SECTION_LABEL_MAX, "[%s %s]", kind,
 			 ((const struct config_listener *)object)->name);

@@ -179,6 +179,10 @@ static void cmd_put_memory(struct cmd *cmd)
 	struct worker *worker = cmd->queue->worker;
 	uint64_t free_bytes = worker->pool.free_bytes;
 
+	if (cmd->lent) {
+		cmd->lent = false;
+		cmd->queue->ops->take_back(cmd);
+	}
 	if (cmd->memory == CMD_MEMORY_POOL)
 		pool_put(&worker->pool, &cmd->span0);
 	if (cmd->scratch.area)

@@ -55,6 +55,7 @@ struct cmd {
 	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
 	bool in_capsule;       /* set by the transport: the data is in the capsule */
 	bool abort_requested;
+	bool lent;             /* set by the transport: `data` has memory of its own; transport_ops.take_back */
 	uint32_t scratch_len;  /* bytes of scratch that the parser asked for */
 	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
 	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */

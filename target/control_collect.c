@@ -58,6 +58,7 @@ static void queue_describe(const struct queue *queue, struct json_object *row)
 	put_u64(row, "errors", queue->stats.errors);
 	put_u64(row, "read_bytes", queue->stats.read_bytes);
 	put_u64(row, "written_bytes", queue->stats.written_bytes);
+	put_u64(row, "placed_bytes", queue->stats.placed_bytes);
 	put_u64(row, "staged_bytes", queue->stats.staged_bytes);
 	transport = put_object(row, "transport");
 	if (!transport)

@@ -18,6 +18,7 @@ static const struct rung receive_rungs[DATAPATH_RECEIVE_RUNGS] = {
 					   { FACT(zcrx), FACT(zcrx_device_memory) } },
 	[DATAPATH_RECEIVE_ZCRX] = { "zcrx", { FACT(zcrx), NO_FACT } },
 	[DATAPATH_RECEIVE_RECV] = { "recv", { NO_FACT } },
+	[DATAPATH_RECEIVE_ZCRX_COPY] = { "zcrx-copy", { FACT(zcrx_copy), NO_FACT } },
 };
 
 static const struct rung transmit_rungs[DATAPATH_TRANSMIT_RUNGS] = {
@@ -70,7 +71,11 @@ static unsigned climb(const struct rung *rungs, unsigned n, const struct datapat
 
 void datapath_choose(const struct datapath_facts *facts, struct datapath *path)
 {
-	path->receive = climb(receive_rungs, DATAPATH_RECEIVE_RUNGS, facts, &path->receive_why);
+	path->receive = climb(receive_rungs, DATAPATH_RECEIVE_ZCRX_COPY, facts, &path->receive_why);
+	if (!missing(&receive_rungs[DATAPATH_RECEIVE_ZCRX_COPY], facts)) {
+		path->receive = DATAPATH_RECEIVE_ZCRX_COPY;
+		path->receive_why = "the listener has receive = zcrx-copy";
+	}
 	path->transmit = climb(transmit_rungs, DATAPATH_TRANSMIT_RUNGS, facts, &path->transmit_why);
 	if (!missing(&storage_rungs[DATAPATH_STORAGE_MEMORY], facts)) {
 		path->storage = DATAPATH_STORAGE_MEMORY;

@@ -12,6 +12,7 @@ enum datapath_receive {
 	DATAPATH_RECEIVE_ZCRX_DEVICE, /* zcrx into device memory */
 	DATAPATH_RECEIVE_ZCRX,        /* zcrx into user memory */
 	DATAPATH_RECEIVE_RECV,        /* recv straight into the command's buffer */
+	DATAPATH_RECEIVE_ZCRX_COPY,   /* zcrx without a NIC: the kernel copies to the area */
 	DATAPATH_RECEIVE_RUNGS
 };
 
@@ -37,6 +38,7 @@ struct datapath_facts {
 	/* Receive, by transport and NIC. */
 	struct datapath_fact zcrx;
 	struct datapath_fact zcrx_device_memory;
+	struct datapath_fact zcrx_copy; /* wanted, and there */
 	/* Transmit. */
 	struct datapath_fact send_zc;
 	/* Storage, by area and backend. */

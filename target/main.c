@@ -106,10 +106,21 @@ static int options_parse(int argc, char **argv, struct options *options)
 
 /* ------------------------------------------------------------------------------------------ memory */
 
+/* Of each worker. */
+static unsigned receive_areas(const struct config *config)
+{
+	unsigned n = 0;
+
+	for (unsigned t = 0; transports[t]; t++)
+		n += transports[t]->receive_areas(config);
+	return n;
+}
+
 /* The most memory that the configuration lets the daemon take, beside what namespaces in RAM hold. */
 static uint64_t announce_memory(const struct config *config)
 {
-	uint64_t areas = n_workers * config->memory.per_worker, fixed = 0, connections = 0;
+	uint64_t area = config->memory.per_worker + receive_areas(config) * config->memory.receive;
+	uint64_t areas = n_workers * area, fixed = 0, connections = 0;
 	unsigned depth = MIN_ADMIN_DEPTH;
 
 	for (unsigned i = 0; i < config->n_subsystems; i++)
@@ -130,7 +141,7 @@ static uint64_t announce_memory(const struct config *config)
 		"memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
 		"%llu MiB else; no huge pages needed",
 		(unsigned long long)((areas + fixed + connections) >> 20), n_workers,
-		(unsigned long long)(config->memory.per_worker >> 20),
+		(unsigned long long)(area >> 20),
 		(unsigned long long)(connections >> 20), config->daemon.max_connections,
 		(unsigned long long)(fixed >> 20));
 	return areas + fixed + connections;
@@ -154,6 +165,15 @@ static int worker_cpu(unsigned index, const cpu_set_t *cpus)
 		if (CPU_ISSET(cpu, cpus) && index-- == 0)
 			return cpu;
 	return -1;
+}
+
+static int transports_open(const struct config *config)
+{
+	int rc = 0;
+
+	for (unsigned t = 0; transports[t] && !rc; t++)
+		rc = transports[t]->open(config);
+	return rc;
 }
 
 static int workers_init(const struct config *config)
@@ -180,6 +200,8 @@ static int workers_init(const struct config *config)
 			.memory_heap = config->memory.heap,
 			.memory_import_socket = config->memory.import_socket,
 			.memory_bytes = config->memory.per_worker,
+			.receive_bytes = config->memory.receive,
+			.receive_areas = receive_areas(config),
 			.backends = config->n_namespaces,
 		};
 		int rc = worker_init(&workers[i], &options);
@@ -438,6 +460,9 @@ static int daemon_main(const struct config *config)
 	 * even, and holds nothing that outlives it. From here on it stops in order.
 	 */
 	signal_fd = signals_open();
+	rc = transports_open(config);
+	if (rc)
+		goto out_workers;
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;

@@ -32,6 +32,7 @@ struct queue_stats {
 	uint64_t errors; /* completions other than success */
 	uint64_t read_bytes, written_bytes;
 	uint64_t staged_bytes; /* payload that the CPU copied between buffers */
+	uint64_t placed_bytes; /* payload used where a NIC put it */
 };
 
 struct queue {

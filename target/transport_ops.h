@@ -16,6 +16,7 @@
 #include "target/datapath.h"
 
 struct cmd;
+struct config;
 struct config_listener;
 struct listener;
 struct queue;
@@ -28,6 +29,14 @@ struct transport_ops {
 	size_t cmd_size;    /* of the structure that embeds struct cmd */
 	uint32_t sgls;      /* SGLS bits of Identify Controller */
 	uint16_t msdbd;     /* largest number of SGL data block descriptors */
+
+	/* Receive areas (worker->receive) that it needs in each worker. */
+	unsigned (*receive_areas)(const struct config *config);
+	/*
+	 * With all workers initialized, none running, and all privileges: makes what receive areas are
+	 * for. What is missing costs a rung. May block. 0, or negative errno after it was logged.
+	 */
+	int (*open)(const struct config *config);
 
 	/* What this transport can do here, for the ladder. Fills in the receive facts. */
 	void (*facts)(const struct config_listener *config, struct datapath_facts *facts);
@@ -54,6 +63,11 @@ struct transport_ops {
 	 * before it returns.
 	 */
 	void (*fetch)(struct cmd *cmd);
+	/*
+	 * Nobody needs what the transport lent to cmd->data any more, as it said by cmd->lent. NULL: it
+	 * never lends.
+	 */
+	void (*take_back)(struct cmd *cmd);
 	/*
 	 * Sends the data (direction TO_HOST and status success), then the completion. Takes the command;
 	 * calls cmd_release() when the memory is no longer needed.

@@ -56,7 +56,7 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 	char name[sizeof(worker->area.name)];
 	struct area_spec spec = {
 		.name = name,
-		.size = options->memory_bytes,
+		.size = options->memory_bytes + options->receive_areas * options->receive_bytes,
 		.heap = options->memory_heap,
 		.import_socket = options->memory_import_socket,
 		.needs = AREA_FACE_CPU,
@@ -67,17 +67,21 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 	rc = area_create(&worker->area, options->memory_provider, &spec);
 	if (rc) {
 		log_error("worker %u: cannot get %llu MiB of data buffers: %s", worker->index,
-			  (unsigned long long)(options->memory_bytes >> 20),
-			  worker->area.why_not);
+			  (unsigned long long)(spec.size >> 20), worker->area.why_not);
 		return rc;
 	}
-	rc = pool_init(&worker->pool, &worker->area, 0, worker->area.size);
+	rc = pool_init(&worker->pool, &worker->area, 0, options->memory_bytes);
 	if (rc) {
 		log_error("worker %u: cannot get memory for the table of data buffers",
 			  worker->index);
 		area_destroy(&worker->area);
 		return rc;
 	}
+	worker->receive = (struct worker_receive){
+		.offset = options->memory_bytes,
+		.bytes = options->receive_bytes,
+		.n = options->receive_areas,
+	};
 	/* A refusal costs a rung, which `sluicectl datapath` explains, not the start. */
 	if (area_register_fixed(&worker->area, &worker->loop, SLOT_DATA))
 		log_write(worker->area.faces & AREA_FACE_FIXED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
@@ -106,6 +110,7 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 		.cq_entries = LOOP_CQ_ENTRIES,
 		.fixed_files = options->backends,
 		.spin_us = options->spin_us,
+		.big_cqes = options->receive_areas,
 		.after_batch = worker_after_batch,
 	};
 	int rc;

@@ -19,12 +19,20 @@ struct worker_stats {
 	uint64_t memory_waits; /* commands that had to wait for a data buffer */
 };
 
+/* Where NICs place what they receive: @n parts of @bytes each, one behind the other. */
+struct worker_receive {
+	uint64_t offset;
+	uint64_t bytes;
+	unsigned n;
+};
+
 struct worker {
 	unsigned index;
 	int cpu; /* -1: not pinned */
 	struct loop loop;
 	struct area area;
 	struct pool pool;
+	struct worker_receive receive; /* other parts of `area`, behind those of `pool` */
 	struct bounce bounce; /* where memory.bounce is set */
 	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */
@@ -49,6 +57,8 @@ struct worker_options {
 	const char *memory_heap;          /* as in struct area_spec, as is the next */
 	const char *memory_import_socket;
 	uint64_t memory_bytes;
+	uint64_t receive_bytes;  /* of each of receive_areas */
+	unsigned receive_areas;
 	unsigned backends; /* that will be attached: each has a fixed file */
 };
 

@@ -103,7 +103,7 @@ static void run_pieces(struct run *run, uint8_t steer, const uint8_t *p, size_t 
 			rx_placed(&run->rx, (uint32_t)n);
 			used = n;
 		} else {
-			used = rx_feed(&run->rx, p, n);
+			used = rx_feed(&run->rx, p, n, NULL);
 			if (run->rx.state == RX_JUDGE)
 				rx_resume(&run->rx);
 			else if (used < n && run->rx.state != RX_STOPPED)

@@ -270,7 +270,7 @@ static void show_connections(const struct json_object *reply, FILE *out)
 {
 	static const char *const headings[] = {
 		"PEER",	     ">WORKER",	 ">ID",	   ">QUEUE", ">DEPTH",	 "STATE",
-		"LISTENER",  ">COMMANDS", ">ERRORS", ">READ",  ">WRITTEN", ">STAGED",
+		"LISTENER",  ">COMMANDS", ">ERRORS", ">READ",  ">WRITTEN", ">PLACED", ">STAGED",
 		">AGE",	     "SUBSYSTEM", "TRANSPORT", NULL,
 	};
 	struct json_object *row;
@@ -289,6 +289,7 @@ static void show_connections(const struct json_object *reply, FILE *out)
 		cell_number(&table, row, "errors");
 		cell_bytes(&table, row, "read_bytes");
 		cell_bytes(&table, row, "written_bytes");
+		cell_bytes(&table, row, "placed_bytes");
 		cell_bytes(&table, row, "staged_bytes");
 		cell_age(&table, row, "age_ms");
 		cell_text(&table, row, "nqn");

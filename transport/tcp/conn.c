@@ -67,11 +67,16 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	queue_init(&conn->queue, &tcp_transport, listener, tcp->worker, &conn->slot0.cmd);
 	conn->tcp = tcp;
 	conn->fd = fd;
-	conn->source = &source_recv;
+	conn->zcrx = tcp_queues_find(tcp, listener);
+	conn->source = conn->zcrx ? &source_zcrx : &source_recv;
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;
 	conn->hpda_align = 4;
 	rx_init(&conn->rx, &conn_rx_ops);
+	list_init(&conn->zcrx_held);
+	list_init(&conn->zcrx_starved_link);
+	list_init(&conn->zcrx_waiting_link);
+	list_init(&conn->zcrx_paused_link);
 	list_init(&conn->r2t_wait);
 	list_init(&conn->r2t_send);
 	list_init(&conn->tx_ready);
@@ -139,8 +144,9 @@ static void conn_gone(struct conn *conn)
 	struct list live = LIST_INIT(live), *node;
 
 	conn->gone = true;
-	if (conn->held.len)
-		conn->source->release(conn, &conn->held);
+	conn->source->drop_held(conn);
+	if (conn->zcrx)
+		conn->zcrx->landing.granted -= conn->r2t_outstanding;
 	queue_gone(&conn->queue);
 	list_splice_tail(&live, &conn->queue.live);
 	while ((node = list_pop(&live))) {

@@ -5,6 +5,7 @@
 
 #include "base/counter.h"
 #include "base/log.h"
+#include "target/ns.h"
 #include "transport/tcp/tcp.h"
 
 static struct conn *conn_of_rx(struct rx *rx)
@@ -86,6 +87,15 @@ static void capsule_sgl(struct tcp_cmd *tcmd, uint32_t capsule_data)
 	}
 }
 
+/* Payload of @tcmd from byte @offset on is what comes next. */
+static void payload_begin(struct conn *conn, struct tcp_cmd *tcmd, uint32_t offset)
+{
+	conn->payload = tcmd;
+	conn->rx.dest = &tcmd->cmd.data;
+	conn->rx.dest_offset = offset;
+	conn->rx.gather = tcmd->cmd.lent ? &tcmd->gather : NULL;
+}
+
 /* The command was begun; what becomes of the data behind it? */
 static enum rx_verdict capsule_verdict(struct conn *conn)
 {
@@ -98,9 +108,7 @@ static enum rx_verdict capsule_verdict(struct conn *conn)
 		/* Still fetching: the data is wanted. Anything else was answered already, so drop it. */
 		if (conn->rx.layout.data_len && tcmd->cmd.state == CMD_FETCHING &&
 		    tcmd->cmd.in_capsule) {
-			conn->payload = tcmd;
-			conn->rx.dest = &tcmd->cmd.data;
-			conn->rx.dest_offset = 0;
+			payload_begin(conn, tcmd, 0);
 		}
 		return RX_GO;
 	}
@@ -161,9 +169,7 @@ static enum rx_verdict h2c_data(struct conn *conn)
 	if (last != (offset + len == tcmd->granted))
 		return fault(conn, PDU_FES_INVALID_HEADER, offsetof(struct pdu_hdr, flags),
 			     "LAST_PDU does not fit what was granted");
-	conn->payload = tcmd;
-	conn->rx.dest = &cmd->data;
-	conn->rx.dest_offset = offset;
+	payload_begin(conn, tcmd, offset);
 	return RX_GO;
 }
 
@@ -195,6 +201,25 @@ static enum rx_verdict on_header(struct rx *rx)
 	}
 }
 
+/* All payload is there: the core gets it where it lies. */
+static void payload_lend(struct tcp_cmd *tcmd)
+{
+	struct gather *gather = &tcmd->gather;
+
+	assert(gather->data.len == tcmd->cmd.data_len);
+	if (gather->kept) {
+		tcmd->cmd.data = gather->data;
+	} else { /* all of it was copied */
+		tcmd->cmd.lent = false;
+		gather_fini(gather);
+	}
+}
+
+void conn_take_back(struct cmd *cmd)
+{
+	gather_fini(&tcp_cmd_of(cmd)->gather);
+}
+
 static void on_payload(struct rx *rx, bool digest_ok)
 {
 	struct conn *conn = conn_of_rx(rx);
@@ -204,19 +229,25 @@ static void on_payload(struct rx *rx, bool digest_ok)
 	if (!tcmd)
 		return; /* dropped */
 	counter_add(&conn->queue.stats.staged_bytes, rx->copied_bytes);
+	counter_add(&conn->queue.stats.placed_bytes, rx->placed_bytes);
 	rx->copied_bytes = 0;
+	rx->placed_bytes = 0;
 	if (!digest_ok)
 		tcmd->digest_bad = true;
 	tcmd->received += rx->layout.data_len;
 	if (!tcmd->cmd.in_capsule) {
 		conn->r2t_outstanding -= rx->layout.data_len;
+		if (conn->zcrx)
+			conn->zcrx->landing.granted -= rx->layout.data_len;
 		if (tcmd->received == tcmd->granted && tcmd->granted < tcmd->cmd.data_len)
 			list_add_tail(&conn->r2t_wait, &tcmd->r2t_link);
 		conn_grant(conn);
 	}
-	if (tcmd->received == tcmd->cmd.data_len)
-		cmd_fetched(&tcmd->cmd,
-			    tcmd->digest_bad ? NVME_SC_TRANSIENT_TRANSPORT : NVME_SC_SUCCESS);
+	if (tcmd->received < tcmd->cmd.data_len)
+		return;
+	if (tcmd->cmd.lent)
+		payload_lend(tcmd);
+	cmd_fetched(&tcmd->cmd, tcmd->digest_bad ? NVME_SC_TRANSIENT_TRANSPORT : NVME_SC_SUCCESS);
 }
 
 static void on_fault(struct rx *rx, const struct pdu_fault *f)
@@ -228,22 +259,40 @@ const struct rx_ops conn_rx_ops = { .header = on_header, .payload = on_payload, 
 
 /* ----------------------------------------------------------------------------------------- flowing */
 
-void conn_grant(struct conn *conn)
+/* Bytes that the host may be asked for now. */
+static uint32_t grant_room(struct conn *conn)
 {
 	uint32_t window = conn->queue.listener->config->r2t_window;
+	uint32_t room = window > conn->r2t_outstanding ? window - conn->r2t_outstanding : 0;
 
+	if (conn->zcrx)
+		room = (uint32_t)MIN((uint64_t)room,
+				     landing_room(&conn->zcrx->landing, conn->r2t_outstanding));
+	return room;
+}
+
+void conn_grant(struct conn *conn)
+{
 	while (!list_empty(&conn->r2t_wait)) {
 		struct tcp_cmd *tcmd = list_first(&conn->r2t_wait, struct tcp_cmd, r2t_link);
 		uint32_t left = tcmd->cmd.data_len - tcmd->granted;
-		uint32_t room = window > conn->r2t_outstanding ? window - conn->r2t_outstanding : 0;
+		uint32_t room = grant_room(conn);
 
 		/* Whole commands, unless one alone is larger than the window: then piece by piece. */
 		if (left > room && conn->r2t_outstanding)
 			return;
+		/* Others have what the receive area holds: until some of it comes back. */
+		if (!room) {
+			if (list_empty(&conn->zcrx_waiting_link))
+				list_add_tail(&conn->zcrx->waiting, &conn->zcrx_waiting_link);
+			return;
+		}
 		tcmd->r2t_offset = tcmd->granted;
 		tcmd->r2t_len = MIN(left, room);
 		tcmd->granted += tcmd->r2t_len;
 		conn->r2t_outstanding += tcmd->r2t_len;
+		if (conn->zcrx)
+			conn->zcrx->landing.granted += tcmd->r2t_len;
 		list_del(&tcmd->r2t_link);
 		list_add_tail(&conn->r2t_send, &tcmd->r2t_link);
 		conn_touch(conn);
@@ -257,6 +306,11 @@ void conn_fetch(struct cmd *cmd)
 
 	if (conn->state == CONN_DEAD || conn->state == CONN_TERMINATING)
 		return; /* the command goes with the connection */
+	if (conn->zcrx && cmd->ns && cmd->memory != CMD_MEMORY_MAPPED) {
+		gather_init(&tcmd->gather, &conn->zcrx->landing, &cmd->data,
+			    cmd->ns->backend->limits.mem_align, cmd->ns->index);
+		cmd->lent = true;
+	}
 	if (!cmd->in_capsule) {
 		list_add_tail(&conn->r2t_wait, &tcmd->r2t_link);
 		conn_grant(conn);
@@ -267,12 +321,12 @@ void conn_fetch(struct cmd *cmd)
 		conn_touch(conn);
 }
 
-size_t conn_received(struct conn *conn, const void *buf, size_t len)
+size_t conn_received(struct conn *conn, const void *buf, size_t len, const struct span *fragment)
 {
 	/* Nobody parses any more; the bytes only had to be taken off the socket. */
 	if (conn->state >= CONN_TERMINATING || conn->rx.state == RX_STOPPED)
 		return len;
-	return rx_feed(&conn->rx, buf, len);
+	return rx_feed(&conn->rx, buf, len, fragment);
 }
 
 void conn_receive(struct conn *conn)
@@ -289,13 +343,6 @@ void conn_resume(struct conn *conn)
 	if (conn->state >= CONN_TERMINATING || conn->rx.state != RX_JUDGE)
 		return;
 	rx_resume(&conn->rx);
-	if (conn->held.len) {
-		size_t used = conn_received(conn, conn->held.p, conn->held.len);
-
-		conn->held.p += used;
-		conn->held.len -= used;
-		if (!conn->held.len)
-			conn->source->release(conn, &conn->held);
-	}
+	conn->source->offer_held(conn);
 	conn_receive(conn);
 }

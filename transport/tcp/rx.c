@@ -23,6 +23,7 @@ static void rx_next_pdu(struct rx *rx)
 	rx->state = RX_COMMON;
 	rx->hdr_have = 0;
 	rx->dest = NULL;
+	rx->gather = NULL;
 }
 
 static void rx_payload_done(struct rx *rx, bool digest_ok)
@@ -43,6 +44,7 @@ static void rx_begin_payload(struct rx *rx)
 static void rx_judge(struct rx *rx)
 {
 	rx->dest = NULL;
+	rx->gather = NULL;
 	switch (rx->ops->header(rx)) {
 	case RX_PAUSE:
 		rx->state = RX_JUDGE;
@@ -117,15 +119,24 @@ static void rx_payload_advance(struct rx *rx, uint32_t len)
 	}
 }
 
-static void rx_payload_copy(struct rx *rx, const uint8_t *p, uint32_t len)
+/* @len bytes of payload at @p, at byte @at of @fragment if that is not NULL. */
+static void rx_payload_take(struct rx *rx, const uint8_t *p, uint32_t len,
+			    const struct span *fragment, uint64_t at)
 {
 	if (rx->layout.ddgst_len)
 		rx->crc = crc32c_update(rx->crc, p, len);
-	if (rx->dest) {
+	if (rx->gather && fragment) {
+		const struct span piece = { fragment->area, fragment->offset + at, len };
+		uint32_t copied = gather_add(rx->gather, rx->dest_offset, &piece);
+
+		rx->copied_bytes += copied;
+		rx->placed_bytes += len - copied;
+	} else if (rx->dest) {
 		spanv_write(rx->dest, rx->dest_offset, p, len);
-		rx->dest_offset += len;
 		rx->copied_bytes += len;
 	}
+	if (rx->dest)
+		rx->dest_offset += len;
 	rx_payload_advance(rx, len);
 }
 
@@ -141,7 +152,7 @@ static void rx_digest(struct rx *rx, const uint8_t *p, uint32_t len)
 	rx_payload_done(rx, le32toh(digest) == crc32c_final(rx->crc));
 }
 
-size_t rx_feed(struct rx *rx, const void *buf, size_t len)
+size_t rx_feed(struct rx *rx, const void *buf, size_t len, const struct span *fragment)
 {
 	const uint8_t *p = buf;
 	size_t left = len;
@@ -163,7 +174,7 @@ size_t rx_feed(struct rx *rx, const void *buf, size_t len)
 		}
 		n = (uint32_t)MIN((size_t)rx->left, left);
 		if (rx->state == RX_PAYLOAD) {
-			rx_payload_copy(rx, p, n);
+			rx_payload_take(rx, p, n, fragment, len - left);
 		} else if (rx->state == RX_DIGEST) {
 			rx_digest(rx, p, n);
 		} else {

@@ -7,6 +7,7 @@
 #define SLUICE_TCP_RX_H
 
 #include "dmabuf/span.h"
+#include "transport/tcp/gather.h"
 #include "transport/tcp/pdu.h"
 
 struct rx;
@@ -47,19 +48,21 @@ struct rx {
 	uint32_t crc;
 	uint8_t digest[PDU_DIGEST_LEN];
 	uint64_t copied_bytes; /* payload copied to its destination */
+	uint64_t placed_bytes; /* payload that stays in the fragments that it came in */
 
 	/* Where the payload goes; set by ops->header for this PDU alone. */
 	const struct spanv *dest;
 	uint32_t dest_offset; /* of the next byte */
+	struct gather *gather; /* keeps fragments instead of copying them to @dest; NULL: none does */
 };
 
 void rx_init(struct rx *rx, const struct rx_ops *ops);
 
 /*
- * Takes bytes in; returns how many were used: less than @len only when paused or stopped, the rest
+ * Takes bytes in, those of @fragment when that is not NULL and they lie in chunks; returns how many were used: less than @len only when paused or stopped, the rest
  * is to be offered again after rx_resume().
  */
-size_t rx_feed(struct rx *rx, const void *buf, size_t len);
+size_t rx_feed(struct rx *rx, const void *buf, size_t len, const struct span *fragment);
 
 /* Asks ops->header again about the header that was paused at. */
 void rx_resume(struct rx *rx);

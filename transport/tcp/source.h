@@ -21,16 +21,23 @@ struct rx_held {
 
 struct byte_source {
 	const char *name;
-	/* Prepares a worker; before its loop runs. 0 or negative errno. */
-	int (*worker_init)(struct tcp_worker *tcp);
-	void (*worker_fini)(struct tcp_worker *tcp);
-	uint64_t (*worker_bytes)(void);
 	/* Arms one receive (conn->rx_op) and sets conn->rx_armed. */
 	void (*arm)(struct conn *conn);
-	/* The held bytes are parsed: their memory may be used again. */
-	void (*release)(struct conn *conn, struct rx_held *held);
+	/* Parsing goes on: offers what is held, until it pauses again or nothing is held any more. */
+	void (*offer_held)(struct conn *conn);
+	/* Lets go of what is held. */
+	void (*drop_held)(struct conn *conn);
 };
 
 extern const struct byte_source source_recv;
+extern const struct byte_source source_zcrx;
+
+/* Memory of source_recv on a worker, before its loop runs. 0 or negative errno. */
+int recv_worker_init(struct tcp_worker *tcp);
+void recv_worker_fini(struct tcp_worker *tcp);
+uint64_t recv_worker_bytes(void);
+
+/* Once a turn, after all connections: chunks go back, who waits for some goes on. */
+void zcrx_turn(struct tcp_worker *tcp);
 
 #endif

@@ -31,12 +31,12 @@ static void buffer_put(struct tcp_worker *tcp, unsigned id)
 	io_uring_buf_ring_advance(tcp->ring, 1);
 }
 
-static uint64_t recv_worker_bytes(void)
+uint64_t recv_worker_bytes(void)
 {
 	return (uint64_t)TCP_RX_BUFFERS * TCP_RX_BUFFER;
 }
 
-static int recv_worker_init(struct tcp_worker *tcp)
+int recv_worker_init(struct tcp_worker *tcp)
 {
 	int rc = 0;
 
@@ -58,7 +58,7 @@ static int recv_worker_init(struct tcp_worker *tcp)
 	return 0;
 }
 
-static void recv_worker_fini(struct tcp_worker *tcp)
+void recv_worker_fini(struct tcp_worker *tcp)
 {
 	if (tcp->ring)
 		io_uring_free_buf_ring(&tcp->worker->loop.ring, tcp->ring, TCP_RX_BUFFERS,
@@ -70,7 +70,7 @@ static void recv_worker_fini(struct tcp_worker *tcp)
 /* After the last receive for this connection, @res bytes of it in @buf. */
 static void deliver(struct conn *conn, const uint8_t *buf, size_t len, int buffer)
 {
-	size_t used = conn_received(conn, buf, len);
+	size_t used = conn_received(conn, buf, len, NULL);
 
 	/* A machine that has stopped wants the rest no more, and a large buffer is not its to keep. */
 	if (used < len && conn->rx.state == RX_JUDGE) {
@@ -83,11 +83,25 @@ static void deliver(struct conn *conn, const uint8_t *buf, size_t len, int buffe
 		buffer_put(conn->tcp, (unsigned)buffer);
 }
 
-static void recv_release(struct conn *conn, struct rx_held *held)
+static void recv_drop_held(struct conn *conn)
 {
-	if (held->buffer >= 0)
-		buffer_put(conn->tcp, (unsigned)held->buffer);
-	*held = (struct rx_held){ .buffer = -1 };
+	if (conn->held.buffer >= 0)
+		buffer_put(conn->tcp, (unsigned)conn->held.buffer);
+	conn->held = (struct rx_held){ .buffer = -1 };
+}
+
+static void recv_offer_held(struct conn *conn)
+{
+	struct rx_held *held = &conn->held;
+	size_t used;
+
+	if (!held->len)
+		return;
+	used = conn_received(conn, held->p, held->len, NULL);
+	held->p += used;
+	held->len -= used;
+	if (!held->len)
+		recv_drop_held(conn);
 }
 
 static void recv_failed(struct conn *conn, int res)
@@ -180,9 +194,7 @@ static void recv_arm(struct conn *conn)
 
 const struct byte_source source_recv = {
 	.name = "recv",
-	.worker_init = recv_worker_init,
-	.worker_fini = recv_worker_fini,
-	.worker_bytes = recv_worker_bytes,
 	.arm = recv_arm,
-	.release = recv_release,
+	.offer_held = recv_offer_held,
+	.drop_held = recv_drop_held,
 };

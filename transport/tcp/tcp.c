@@ -32,7 +32,7 @@ static int tcp_worker_init(struct worker *worker)
 	tcp->worker = worker;
 	list_init(&tcp->conns);
 	list_init(&tcp->dirty);
-	rc = source_recv.worker_init(tcp);
+	rc = recv_worker_init(tcp);
 	if (rc) {
 		free(tcp);
 		return rc;
@@ -45,13 +45,14 @@ static void tcp_worker_fini(struct worker *worker)
 {
 	struct tcp_worker *tcp = tcp_of(worker);
 
-	source_recv.worker_fini(tcp);
+	tcp_queues_close(tcp);
+	recv_worker_fini(tcp);
 	free(tcp);
 }
 
 static uint64_t tcp_worker_bytes(void)
 {
-	return sizeof(struct tcp_worker) + source_recv.worker_bytes();
+	return sizeof(struct tcp_worker) + recv_worker_bytes();
 }
 
 static uint64_t tcp_connection_bytes(unsigned depth)
@@ -65,8 +66,11 @@ static void tcp_flush(struct worker *worker)
 	struct list *node;
 
 	/* Ends: a connection is touched only when something of it moved on. */
-	while ((node = list_pop(&tcp->dirty)))
-		conn_turn(list_entry(node, struct conn, dirty_link));
+	do {
+		while ((node = list_pop(&tcp->dirty)))
+			conn_turn(list_entry(node, struct conn, dirty_link));
+		zcrx_turn(tcp);
+	} while (!list_empty(&tcp->dirty));
 }
 
 static void tcp_drain(struct worker *worker)
@@ -209,9 +213,7 @@ static void tcp_unlisten(struct listener *listener)
 
 static void tcp_facts(const struct config_listener *config, struct datapath_facts *facts)
 {
-	(void)config;
-	facts->zcrx = (struct datapath_fact){ false, "this build has no zero-copy receive" };
-	facts->zcrx_device_memory = facts->zcrx;
+	tcp_queues_facts(config, facts);
 	facts->send_zc = (struct datapath_fact){ false, "this build has no zero-copy send" };
 }
 
@@ -259,6 +261,8 @@ const struct transport_ops tcp_transport = {
 	.cmd_size = sizeof(struct tcp_cmd),
 	.sgls = NVME_SGLS_TRANSPORT | NVME_SGLS_OFFSET,
 	.msdbd = 1,
+	.receive_areas = tcp_receive_areas,
+	.open = tcp_queues_open,
 	.facts = tcp_facts,
 	.worker_init = tcp_worker_init,
 	.worker_fini = tcp_worker_fini,
@@ -268,6 +272,7 @@ const struct transport_ops tcp_transport = {
 	.unlisten = tcp_unlisten,
 	.connected = tcp_connected,
 	.fetch = conn_fetch,
+	.take_back = conn_take_back,
 	.respond = conn_respond,
 	.resume = tcp_resume,
 	.close = tcp_close,

@@ -9,6 +9,7 @@
 #include "target/worker.h"
 #include "transport/tcp/rx.h"
 #include "transport/tcp/source.h"
+#include "transport/tcp/zcrx.h"
 
 extern const struct transport_ops tcp_transport;
 
@@ -19,6 +20,7 @@ enum tcp_limits {
 	TCP_RX_BUFFERS = 32,     /* large receive buffers of a worker, a power of two */
 	TCP_RX_BUFFER = 262144,
 	TCP_MAXH2CDATA = MAX_TRANSFER,
+	TCP_ZCRX_RECEIVE = 262144, /* bytes of one zero-copy receive: as many come although parsing is paused */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
@@ -35,6 +37,7 @@ struct tcp_cmd {
 	struct list r2t_link; /* waits for window, or for its R2T to be sent */
 	uint32_t r2t_offset, r2t_len;
 	struct list tx_link;  /* response waits to be sent, or is being sent */
+	struct gather gather; /* cmd.lent: of the payload */
 };
 
 /* One SENDMSG: what it points at stays until it is complete. */
@@ -76,6 +79,15 @@ struct conn {
 	struct iovec rx_iov[4];
 	uint32_t rx_place;   /* bytes of the armed receive that go to their destination */
 	struct rx_held held; /* received, not parsed yet, because parsing is paused */
+
+	/* Zero-copy receive; zcrx NULL: source_recv. */
+	struct zcrx *zcrx;
+	struct list zcrx_held;  /* zcrx_held.link, in the order of the stream */
+	uint32_t zcrx_left;     /* bytes that the armed receive may still bring */
+	uint32_t zcrx_held_n;
+	struct list zcrx_starved_link; /* zcrx->starved */
+	struct list zcrx_waiting_link; /* zcrx->waiting */
+	struct list zcrx_paused_link; /* zcrx->paused */
 	struct tcp_cmd *capsule; /* its in-capsule data comes next */
 	struct tcp_cmd *payload; /* owner of the payload that is being received; NULL: dropped */
 
@@ -106,6 +118,8 @@ struct tcp_worker {
 	/* Source recv. */
 	struct io_uring_buf_ring *ring;
 	char *rx_memory;
+	/* Source zcrx. */
+	struct zcrx *zcrx_copy; /* without a NIC; NULL: there is none */
 };
 
 static inline struct conn *conn_of(struct queue *queue)
@@ -122,6 +136,17 @@ static inline struct loop *conn_loop(struct conn *conn)
 {
 	return &conn->queue.worker->loop;
 }
+
+/* ------------------------------------------------------------------------------------- queues.c */
+
+/* transport_ops.receive_areas, .open */
+unsigned tcp_receive_areas(const struct config *config);
+int tcp_queues_open(const struct config *config);
+/* The ring goes next: until then the kernel holds on to what it needs of the memory. */
+void tcp_queues_close(struct tcp_worker *tcp);
+void tcp_queues_facts(const struct config_listener *config, struct datapath_facts *facts);
+/* The interface queue that a new connection of @listener uses on this worker; NULL: source_recv. */
+struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener);
 
 /* --------------------------------------------------------------------------------------- conn.c */
 
@@ -145,8 +170,13 @@ void conn_free(struct queue *queue);
 extern const struct rx_ops conn_rx_ops;
 /* transport_ops.fetch */
 void conn_fetch(struct cmd *cmd);
-/* Hands @len received bytes to the machine; returns how many it took. */
-size_t conn_received(struct conn *conn, const void *buf, size_t len);
+/* transport_ops.take_back */
+void conn_take_back(struct cmd *cmd);
+/*
+ * Hands @len received bytes to the machine, those of @fragment if that is not NULL; returns how many
+ * it took.
+ */
+size_t conn_received(struct conn *conn, const void *buf, size_t len, const struct span *fragment);
 /* Parses on where it was paused, then receives again. */
 void conn_resume(struct conn *conn);
 /* Starts a receive unless one is armed or parsing is paused. */

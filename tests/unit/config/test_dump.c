@@ -8,7 +8,9 @@ static const char everything[] =
 	"[daemon]\nworkers = 7\ncontrol_socket = /run/x y.sock\nuser = nobody\ngroup = nogroup\n"
 	"spin_us = 0\nlog_level = debug\nmax_connections = 8192\ndrain = 1500ms\n"
 	"[memory]\nprovider = memfd\nheap = linux,cma\nimport_socket = /run/a b.sock\n"
-	"per_worker = 5G\n"
+	"per_worker = 5G\nreceive = 2G\n"
+	"[nic eth0]\nqueues = 3\nmemory = dmabuf\nbuffer = 64K\nring = 1024\nsetup = no\n"
+	"[nic eth1]\n"
 	"[discovery]\nport = none\nnqn = nqn.2020-01.d:x\n"
 	"[listener a]\ntransport = rdma\naddress = 2001:db8::1\nport = 1\nreceive = recv\n"
 	"require = zerocopy\nin_capsule = 0\nr2t_window = 1G\nheader_digest = no\n"
@@ -41,6 +43,11 @@ static void configs_equal(struct config *a, struct config *b)
 	assert_memory_equal(&a->daemon, &b->daemon, sizeof(a->daemon));
 	assert_memory_equal(&a->memory, &b->memory, sizeof(a->memory));
 	assert_memory_equal(&a->discovery, &b->discovery, sizeof(a->discovery));
+	assert_int_equal(a->n_nics, b->n_nics);
+	for (unsigned i = 0; i < a->n_nics; i++) {
+		a->nics[i].where = b->nics[i].where;
+		assert_memory_equal(&a->nics[i], &b->nics[i], sizeof(*a->nics));
+	}
 	assert_int_equal(a->n_listeners, b->n_listeners);
 	for (unsigned i = 0; i < a->n_listeners; i++) {
 		a->listeners[i].where = b->listeners[i].where;
@@ -110,7 +117,7 @@ static void test_everything(void **state)
 		snprintf(line, sizeof(line), "\n%s = ", settings[i].key);
 		if (!strstr(dump, line))
 			fail_msg("'%s' is not tested", settings[i].key);
-		if (!settings[i].def || settings[i].section > SECTION_DISCOVERY)
+		if (!settings[i].def || sections[settings[i].section].argument)
 			continue;
 		snprintf(line, sizeof(line), "\n%s = %s\n", settings[i].key, settings[i].def);
 		assert_non_null(strstr(plain, line));

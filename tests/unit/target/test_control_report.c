@@ -51,6 +51,7 @@ static void no_facts(const struct config_listener *config, struct datapath_facts
 {
 	(void)config;
 	facts->zcrx.why_not = "the test has no network card";
+	facts->zcrx_copy.why_not = "";
 	facts->zcrx_device_memory.why_not = "the test has no network card";
 	facts->send_zc.why_not = "the test does not send";
 }

@@ -4,7 +4,7 @@
 
 #include "target/datapath.h"
 
-enum { FACTS = 9 };
+enum { FACTS = 10 };
 
 static struct datapath_facts facts_of(unsigned bits)
 {
@@ -18,6 +18,7 @@ static struct datapath_facts facts_of(unsigned bits)
 		.area_fixed = { bits & 64, "area not fixed" },
 		.backend_fixed = { bits & 128, "backend not fixed" },
 		.area_reachable = { bits & 256, "not pinnable" },
+		.zcrx_copy = { bits & 512, "not asked for" },
 	};
 
 	return facts;
@@ -25,6 +26,12 @@ static struct datapath_facts facts_of(unsigned bits)
 
 static void check_receive(unsigned bits, const struct datapath *path)
 {
+	if (bits & 512) {
+		assert_int_equal(path->receive, DATAPATH_RECEIVE_ZCRX_COPY);
+		assert_string_not_equal(path->receive_why, "");
+		assert_false(datapath_is_zerocopy(path));
+		return;
+	}
 	if ((bits & 3) == 3) {
 		assert_int_equal(path->receive, DATAPATH_RECEIVE_ZCRX_DEVICE);
 		assert_string_equal(path->receive_why, "");

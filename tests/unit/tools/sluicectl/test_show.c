@@ -100,11 +100,11 @@ static void test_connections(void **state)
 		"connections",
 		"{\"connections\":[{\"peer\":\"192.0.2.1:5\",\"worker\":1,\"cntlid\":null,\"qid\":null,"
 		"\"depth\":1,\"state\":\"new\",\"listener\":\"tcp\",\"commands\":7,\"errors\":0,"
-		"\"read_bytes\":4096,\"written_bytes\":8192,\"staged_bytes\":0,\"age_ms\":12,"
+		"\"read_bytes\":4096,\"written_bytes\":8192,\"placed_bytes\":512,\"staged_bytes\":0,\"age_ms\":12,"
 		"\"nqn\":null,\"transport\":{\"name\":\"tcp\",\"header_digest\":true,"
 		"\"data_digest\":false,\"n\":null}}]}",
 		PIECES("192.0.2.1:5", "1", "-", "-", "1", "new", "tcp", "7", "0", "4 KiB", "8 KiB",
-		       "0 B", "12 ms", "-", "tcp header_digest=yes data_digest=no n=-\n"));
+		       "512 B", "0 B", "12 ms", "-", "tcp header_digest=yes data_digest=no n=-\n"));
 }
 
 static void test_datapath(void **state)

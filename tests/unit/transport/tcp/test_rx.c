@@ -144,7 +144,7 @@ static void check_stream(const struct witness *w)
 static void feed(struct witness *w, const uint8_t *p, size_t len)
 {
 	while (len) {
-		size_t used = rx_feed(&w->rx, p, len);
+		size_t used = rx_feed(&w->rx, p, len, NULL);
 
 		p += used;
 		len -= used;
@@ -292,12 +292,12 @@ static void stops_at_a_fault(void **state)
 	(void)state;
 	witness_init(&w);
 	buf[128] = 0x77; /* the command's type */
-	used = rx_feed(&w.rx, buf, len);
+	used = rx_feed(&w.rx, buf, len, NULL);
 	assert_int_equal(used, 128 + 8);
 	assert_int_equal(w.faults, 1);
 	assert_int_equal(w.fault.fes, PDU_FES_INVALID_HEADER);
 	assert_int_equal(w.rx.hdr_have, 8);
-	assert_int_equal(rx_feed(&w.rx, buf, len), 0);
+	assert_int_equal(rx_feed(&w.rx, buf, len, NULL), 0);
 	assert_int_equal(w.faults, 1);
 }
 

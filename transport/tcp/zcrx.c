@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "transport/tcp/zcrx.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/counter.h"
+#include "base/limits.h"
+#include "transport/tcp/zcrx_abi.h"
+
+enum {
+	PAGE_SHIFT = 12,
+	ENTRIES_MAX = 32768,   /* the kernel takes no larger refill ring */
+	RESERVE_SHIFT = 2,     /* a quarter of the chunks is never kept by commands */
+	SHORT_SHIFT = 4,       /* the NIC is short of chunks when it has less than 1/16 of them */
+	STATS_ALIGN = 64,
+	FLUSH_SHIFT = 2,       /* of the refill ring's entries: as many wait for a flush at most */
+	QUEUE_TRIES = 50,      /* while a queue is still bound to a ring that is being closed */
+	QUEUE_TRY_US = 100000,
+};
+
+static unsigned shift_of(uint32_t bytes)
+{
+	unsigned shift = PAGE_SHIFT;
+
+	while (1u << shift < bytes)
+		shift++;
+	return shift;
+}
+
+/* ------------------------------------------------------------------------------------ registering */
+
+static int region_create(struct zcrx *zcrx, uint32_t entries)
+{
+	size_t bytes = HOST_PAGE_SIZE + entries * sizeof(struct io_uring_zcrx_rqe) + STATS_ALIGN +
+		       sizeof(struct zcrx_abi_stats);
+
+	zcrx->region_bytes = (bytes + HOST_PAGE_SIZE - 1) / HOST_PAGE_SIZE * HOST_PAGE_SIZE;
+	zcrx->region = mmap(NULL, zcrx->region_bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (zcrx->region == MAP_FAILED) {
+		zcrx->region = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+static int ring_register(struct loop *loop, struct zcrx_abi_ifq_reg *reg)
+{
+	return io_uring_register((unsigned)loop->ring.ring_fd, IORING_REGISTER_ZCRX_IFQ, reg, 1);
+}
+
+/* Registers, with events and statistics where the kernel has them. */
+static int queue_register(struct zcrx *zcrx, const struct zcrx_options *options, uint32_t entries)
+{
+	size_t stats_offset = zcrx->region_bytes - sizeof(struct zcrx_abi_stats);
+	const struct zcrx_abi_event_desc events = {
+		.user_data = (uintptr_t)&zcrx->event_op,
+		.type_mask = 1 << ZCRX_ABI_EVENT_ALLOC_FAIL,
+		.flags = ZCRX_ABI_EVENT_STATS,
+		.stats_offset = stats_offset,
+	};
+	bool dmabuf = options->dmabuf_fd >= 0;
+	struct io_uring_zcrx_area_reg area, area_reg = {
+		.addr = dmabuf ? 0 : (uintptr_t)options->area->base + options->offset,
+		.len = options->size,
+		.flags = dmabuf ? IORING_ZCRX_AREA_DMABUF : 0,
+		.dmabuf_fd = dmabuf ? (uint32_t)options->dmabuf_fd : 0,
+	};
+	struct io_uring_region_desc region, region_desc = {
+		.user_addr = (uintptr_t)zcrx->region,
+		.size = zcrx->region_bytes,
+		.flags = IORING_MEM_REGION_TYPE_USER,
+	};
+	struct zcrx_abi_ifq_reg reg;
+	int rc = -EINVAL;
+
+	for (int with_events = 1; with_events >= 0 && rc == -EINVAL; with_events--) {
+		area = area_reg;
+		region = region_desc;
+		reg = (struct zcrx_abi_ifq_reg){
+			.if_idx = options->ifindex,
+			.if_rxq = options->queue,
+			.rq_entries = entries,
+			.flags = options->ifindex ? 0 : ZCRX_REG_NODEV,
+			.area_ptr = (uintptr_t)&area,
+			.region_ptr = (uintptr_t)&region,
+			.rx_buf_len = options->buffer,
+			.event_desc = with_events ? (uintptr_t)&events : 0,
+		};
+		rc = ring_register(zcrx->loop, &reg);
+		zcrx->kernel_stats =
+			with_events ? (void *)((char *)zcrx->region + stats_offset) : NULL;
+	}
+	if (rc)
+		return rc;
+	zcrx->id = reg.zcrx_id;
+	zcrx->token = area.rq_area_token;
+	zcrx->head = (uint32_t *)((char *)zcrx->region + reg.offsets.head);
+	zcrx->tail = (uint32_t *)((char *)zcrx->region + reg.offsets.tail);
+	zcrx->rqes = (struct io_uring_zcrx_rqe *)((char *)zcrx->region + reg.offsets.rqes);
+	zcrx->entries = reg.rq_entries;
+	return 0;
+}
+
+/* The sentence for people: what the kernel said, and what may be done. */
+static void why_refused(const struct zcrx_options *options, int rc, char *why, size_t size)
+{
+	const char *what;
+
+	switch (rc) {
+	case -EPERM:
+		what = "the daemon lacks CAP_NET_ADMIN at start";
+		break;
+	case -EEXIST:
+		what = "another program has the queue; end it, or give the daemon other queues";
+		break;
+	case -ENOMEM:
+		what = "no memory for its chunks, or more than RLIMIT_MEMLOCK allows (systemd: "
+		       "LimitMEMLOCK=); lower [memory] receive";
+		break;
+	case -ERANGE:
+		what = "the memory is too scattered for buffers of that length; provide huge pages, or "
+		       "lower 'buffer'";
+		break;
+	case -EINVAL:
+		what = options->ifindex ? "the kernel refuses it (EINVAL): header split is off, or it "
+					  "knows no zero-copy receive (CONFIG_IO_URING_ZCRX, Linux 6.15)" :
+					  "the kernel knows no device-less zero-copy receive (Linux 7.1)";
+		break;
+	case -EOPNOTSUPP:
+		what = "the NIC's driver cannot, with memory or buffers of that kind";
+		break;
+	default:
+		what = strerror(-rc);
+	}
+	if (options->ifindex)
+		snprintf(why, size, "zero-copy receive on queue %u: %s", options->queue, what);
+	else
+		snprintf(why, size, "zero-copy receive without a NIC: %s", what);
+}
+
+/* Whom the kernel tells that the NIC found no chunk: it says so once, until it is asked again. */
+static void event_done(struct op *op, int res, uint32_t flags)
+{
+	struct zcrx *zcrx = container_of(op, struct zcrx, event_op);
+	struct zcrx_abi_ctrl arm = {
+		.zcrx_id = zcrx->id,
+		.op = ZCRX_ABI_CTRL_ARM_EVENT,
+		.event_type = (uint32_t)res,
+	};
+
+	(void)flags;
+	counter_add(&zcrx->stats.starved, 1);
+	io_uring_register((unsigned)zcrx->loop->ring.ring_fd, IORING_REGISTER_ZCRX_CTRL, &arm, 0);
+}
+
+static int held_create(struct zcrx *zcrx)
+{
+	uint32_t n = zcrx->landing.chunks.n;
+
+	list_init(&zcrx->held_free);
+	zcrx->held = calloc(n, sizeof(*zcrx->held));
+	if (!zcrx->held)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		list_add_tail(&zcrx->held_free, &zcrx->held[i].link);
+	return 0;
+}
+
+int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *options, char *why,
+	      size_t size)
+{
+	unsigned shift = shift_of(options->buffer);
+	uint32_t n = (uint32_t)(options->size >> shift), entries = 1;
+	int rc;
+
+	*zcrx = (struct zcrx){
+		.loop = loop,
+		.ifindex = options->ifindex,
+		.flushes = !options->ifindex,
+		.event_op.done = event_done,
+	};
+	list_init(&zcrx->starved);
+	list_init(&zcrx->waiting);
+	list_init(&zcrx->paused);
+	while (entries < n && entries < ENTRIES_MAX)
+		entries *= 2;
+	rc = landing_init(&zcrx->landing, options->area, options->offset, options->size, shift,
+			  n >> RESERVE_SHIFT, options->keepers);
+	if (rc) {
+		snprintf(why, size, "no memory for a table of %u chunks", n);
+		return rc;
+	}
+	rc = held_create(zcrx);
+	if (!rc)
+		rc = region_create(zcrx, entries);
+	if (!rc)
+		rc = queue_register(zcrx, options, entries);
+	/* A queue of a process that ended a moment ago is given back by and by. */
+	for (int i = 0; rc == -EEXIST && i < QUEUE_TRIES; i++) {
+		usleep(QUEUE_TRY_US);
+		rc = queue_register(zcrx, options, entries);
+	}
+	if (rc) {
+		why_refused(options, rc, why, size);
+		zcrx_close(zcrx);
+	}
+	return rc;
+}
+
+void zcrx_close(struct zcrx *zcrx)
+{
+	if (zcrx->region)
+		munmap(zcrx->region, zcrx->region_bytes);
+	free(zcrx->held);
+	landing_fini(&zcrx->landing);
+}
+
+/* ---------------------------------------------------------------------------------------- running */
+
+void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment)
+{
+	const struct io_uring_zcrx_cqe *extra = loop_cqe_extra(zcrx->loop);
+	struct chunks *chunks = &zcrx->landing.chunks;
+	uint64_t held = chunks->held;
+
+	*fragment = (struct span){
+		.area = chunks->area,
+		.offset = chunks->offset + (extra->off & ~IORING_ZCRX_AREA_MASK),
+		.len = len,
+	};
+	chunks_received(chunks, fragment);
+	landing_measure(&zcrx->landing, len, chunks->held == held);
+	counter_add(&zcrx->stats.fragments, 1);
+	counter_add(&zcrx->stats.bytes, len);
+}
+
+/* Tells the kernel to look at the ring now; else it does when the NIC needs chunks. */
+static void zcrx_flush(struct zcrx *zcrx)
+{
+	struct zcrx_abi_ctrl flush = { .zcrx_id = zcrx->id, .op = ZCRX_CTRL_FLUSH_RQ };
+
+	io_uring_register((unsigned)zcrx->loop->ring.ring_fd, IORING_REGISTER_ZCRX_CTRL, &flush, 0);
+}
+
+bool zcrx_refill(struct zcrx *zcrx)
+{
+	struct chunks *chunks = &zcrx->landing.chunks;
+	uint32_t tail = *zcrx->tail, begin = tail, index, n;
+	uint32_t head = __atomic_load_n(zcrx->head, __ATOMIC_ACQUIRE);
+	uint32_t room = zcrx->entries - (tail - head);
+
+	while (room && (n = chunks_take_idle(chunks, room, &index))) {
+		room -= n;
+		while (n--)
+			zcrx->rqes[tail++ & (zcrx->entries - 1)] = (struct io_uring_zcrx_rqe){
+				.off = zcrx->token | (uint64_t)index << chunks->shift,
+			};
+	}
+	__atomic_store_n(zcrx->tail, tail, __ATOMIC_RELEASE);
+	if (!zcrx->flushes)
+		return tail != begin;
+	if (tail == head ||
+	    (tail - head < zcrx->entries >> FLUSH_SHIFT && list_empty(&zcrx->starved)))
+		return false;
+	zcrx_flush(zcrx);
+	return true;
+}
+
+struct zcrx_held *zcrx_hold(struct zcrx *zcrx, const struct span *fragment)
+{
+	struct list *node = list_pop(&zcrx->held_free);
+	struct zcrx_held *held;
+
+	if (!node)
+		return NULL;
+	held = list_entry(node, struct zcrx_held, link);
+	held->fragment = *fragment;
+	return held;
+}
+
+void zcrx_unhold(struct zcrx *zcrx, struct zcrx_held *held)
+{
+	list_add_head(&zcrx->held_free, &held->link);
+}
+
+bool zcrx_is_short(const struct zcrx *zcrx)
+{
+	const struct chunks *chunks = &zcrx->landing.chunks;
+
+	return chunks->n - chunks->held < chunks->n >> SHORT_SHIFT;
+}
+
+uint64_t zcrx_copied_bytes(const struct zcrx *zcrx)
+{
+	return zcrx->kernel_stats ? counter_get(&zcrx->kernel_stats->copy_bytes) : 0;
+}
