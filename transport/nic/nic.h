@@ -23,7 +23,7 @@
 struct nic;
 
 enum {
-	NIC_MAX_QUEUES = MAX_WORKERS,        /* zero-copy queues of one interface */
+	NIC_MAX_QUEUES = MAX_WORKERS, /* zero-copy queues of one interface */
 	NIC_MAX_LISTENERS = 2 * MAX_LISTENERS,
 	NIC_WHY_MAX = 640,
 };
@@ -35,14 +35,14 @@ struct nic_why {
 
 /* What a `[nic IFNAME]` section and the listeners ask for. Only read during the call it is given to. */
 struct nic_wants {
-	const char *name;  /* of the interface */
-	unsigned queues;   /* zero-copy queues: 1..NIC_MAX_QUEUES */
-	bool queues_auto;  /* fewer will do, down to one */
-	unsigned ring;     /* entries of the receive rings; 0: as they are */
-	uint32_t buffer;   /* bytes of a receive buffer, a power of two, at least a page; 0: a page */
-	bool setup;        /* false: verify that the operator prepared it all, and change nothing */
+	const char *name; /* of the interface */
+	unsigned queues;  /* zero-copy queues: 1..NIC_MAX_QUEUES */
+	bool queues_auto; /* fewer will do, down to one */
+	unsigned ring;	  /* entries of the receive rings; 0: as they are */
+	uint32_t buffer; /* bytes of a receive buffer, a power of two, at least a page; 0: a page */
+	bool setup;	 /* false: verify that the operator prepared it all, and change nothing */
 	const struct sockaddr_storage *listeners; /* IPv4 and IPv6, wildcards too */
-	unsigned n_listeners;                     /* at most NIC_MAX_LISTENERS */
+	unsigned n_listeners;			  /* at most NIC_MAX_LISTENERS */
 	const char *state_dir; /* exists and is the daemon's alone, such as /run/sluice */
 };
 
@@ -62,9 +62,9 @@ int nic_recover(const char *state_dir);
  *
  * On failure everything that was changed is undone, *@nic is NULL and *@why says what is wrong:
  * -ENODEV no such interface, -EPERM no privilege, -ENETDOWN, -EBUSY a queue or the interface is
- * another's (it was waited for, some seconds), -ENOTSUP the kernel, driver or device cannot,
- * -EINVAL what is asked for does not fit, -ENOENT verify only, and something is not prepared;
- * others as the kernel gave them.
+ * another's (it was waited for, some seconds), -EEXIST what someone else has set is in the way,
+ * -ENOTSUP the kernel, driver or device cannot, -EINVAL what is asked for does not fit, -ENOENT
+ * verify only, and something is not prepared; others as the kernel gave them.
  */
 int nic_open(struct nic **nic, const struct nic_wants *wants, struct nic_why *why);
 
