@@ -99,32 +99,30 @@ static void driver_read(int fd, struct nic_facts *facts)
 /* --------------------------------------------------------------------------------------- the kernel */
 
 /*
- * A kernel that knows queries knows zero-copy receive too, unless it was left out when it was built:
- * registering a queue with a ring that lacks what it takes (DEFER_TASKRUN) then says so, EOPNOTSUPP,
- * instead of what is wrong with the ring.
+ * A kernel that knows how to register a queue may have been built without it: to a ring that lacks
+ * what it takes (DEFER_TASKRUN) it then says so, EOPNOTSUPP, instead of what is wrong with the ring.
  */
 static enum nic_zcrx zcrx_probe(void)
 {
-	struct io_uring_query_zcrx zcrx = { 0 };
-	struct io_uring_query_hdr query = { .query_data = (uintptr_t)&zcrx,
-					    .query_op = IO_URING_QUERY_ZCRX,
-					    .size = sizeof(zcrx) };
+	struct io_uring_query_opcode opcodes = { 0 };
+	struct io_uring_query_hdr query = { .query_data = (uintptr_t)&opcodes,
+					    .query_op = IO_URING_QUERY_OPCODES,
+					    .size = sizeof(opcodes) };
 	struct io_uring_zcrx_ifq_reg reg = { 0 };
 	struct io_uring ring;
 	int rc = io_uring_queue_init(2, &ring, 0);
 
 	if (rc == -EPERM || rc == -ENOSYS)
 		return NIC_ZCRX_FORBIDDEN;
-	if (io_uring_register_query(&query) || query.result) {
-		if (!rc)
-			io_uring_queue_exit(&ring);
-		return NIC_ZCRX_OLD_KERNEL;
-	}
 	if (rc)
 		return NIC_ZCRX_YES; /* no memory for a ring: the real one will say it */
-	rc = io_uring_register_ifq(&ring, &reg);
+	if (io_uring_register_query(&query) || query.result ||
+	    opcodes.nr_register_opcodes <= IORING_REGISTER_ZCRX_IFQ)
+		rc = -EINVAL;
+	else
+		rc = io_uring_register_ifq(&ring, &reg) == -EOPNOTSUPP ? -EOPNOTSUPP : 0;
 	io_uring_queue_exit(&ring);
-	return rc == -EOPNOTSUPP ? NIC_ZCRX_LEFT_OUT : NIC_ZCRX_YES;
+	return !rc ? NIC_ZCRX_YES : rc == -EINVAL ? NIC_ZCRX_OLD_KERNEL : NIC_ZCRX_LEFT_OUT;
 }
 
 static bool privileged(void)

@@ -96,16 +96,15 @@ static int attr_words(const struct nlattr *attr, void *arg)
 int nic_genl_error(const struct nlmsghdr *nlh, struct nic_why *why)
 {
 	const struct nlmsgerr *error = mnl_nlmsg_get_payload(nlh);
-	size_t skip = sizeof(*error);
+	size_t len = mnl_nlmsg_get_payload_len(nlh), skip = sizeof(*error);
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*error) || error->error > 0 ||
-	    error->error == INT32_MIN)
+	if (len < sizeof(*error) || error->error > 0 || error->error == INT32_MIN)
 		return -EBADMSG;
 	/* Without NETLINK_CAP_ACK the whole request stands before the attributes. */
 	if (!(nlh->nlmsg_flags & NLM_F_CAPPED) && error->msg.nlmsg_len > sizeof(error->msg))
-		skip += MNL_ALIGN(error->msg.nlmsg_len) - sizeof(error->msg);
-	if (why && (nlh->nlmsg_flags & NLM_F_ACK_TLVS) && mnl_nlmsg_get_payload_len(nlh) > skip)
-		mnl_attr_parse(nlh, (unsigned)skip, attr_words, why);
+		skip += MNL_ALIGN((size_t)error->msg.nlmsg_len) - sizeof(error->msg);
+	if (why && (nlh->nlmsg_flags & NLM_F_ACK_TLVS) && len > skip)
+		mnl_attr_parse_payload((const char *)error + skip, len - skip, attr_words, why);
 	return error->error;
 }
 

@@ -214,7 +214,6 @@ static int open_locked(struct nic *nic, const struct nic_wants *wants, struct ni
 
 	if (!facts)
 		return -ENOMEM;
-	nic->ifindex = if_nametoindex(nic->name);
 	rc = recover(&nic->state, nic->ifindex, &nic->plan, why);
 	if (!rc)
 		rc = set_up(nic, facts, wants, why);
@@ -242,6 +241,7 @@ int nic_open(struct nic **nic, const struct nic_wants *wants, struct nic_why *wh
 	if (!n)
 		return -ENOMEM;
 	snprintf(n->name, sizeof(n->name), "%s", wants->name);
+	n->ifindex = if_nametoindex(n->name);
 	rc = nic_state_open(&n->state, wants->state_dir, wants->name, why);
 	if (rc)
 		goto fail;

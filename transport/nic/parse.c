@@ -29,10 +29,15 @@ static int attr_keep(const struct nlattr *attr, void *arg)
 /* The attributes behind @skip bytes of family header; -EBADMSG when not even that is there. */
 static int attrs_of(const struct nlmsghdr *nlh, size_t skip, struct attrs *attrs)
 {
+	size_t len = mnl_nlmsg_get_payload_len(nlh);
+
 	memset(attrs, 0, sizeof(*attrs));
-	if (mnl_nlmsg_get_payload_len(nlh) < skip)
+	skip = MNL_ALIGN(skip);
+	if (len < skip)
 		return -EBADMSG;
-	mnl_attr_parse(nlh, (unsigned)skip, attr_keep, attrs);
+	/* Not mnl_attr_parse(): that takes the length for a multiple of four. */
+	mnl_attr_parse_payload((const char *)mnl_nlmsg_get_payload(nlh) + skip, len - skip,
+			       attr_keep, attrs);
 	return 0;
 }
 

@@ -118,6 +118,45 @@ static int kernel_check(const struct planner *p)
 	return 0;
 }
 
+/* What the device can, before how much of it is wanted. */
+static int device_check(const struct planner *p)
+{
+	const struct nic_facts *facts = p->facts;
+	const char *driver = facts->driver[0] ? facts->driver : "unknown";
+	const char *firmware = facts->firmware[0] ? facts->firmware : "unknown";
+	const char *needs = p->driver ? p->driver->needs : NULL;
+
+	if (facts->rings.split == NIC_SPLIT_UNKNOWN)
+		return planner_refuse(
+			p, -ENOTSUP,
+			"%s (driver %s, firmware %s) cannot split headers from data "
+			"(tcp-data-split): %s%s; zero-copy receive takes a NIC that can, "
+			"such as those of %s",
+			facts->name, driver, firmware,
+			needs ? "this driver needs " : "its driver does not offer it",
+			needs ? needs : "", nic_driver_names());
+	if (p->driver && p->driver->split_by_gro && !facts->gro_hw.on && !facts->gro_hw.changeable)
+		return planner_refuse(p, -ENOTSUP,
+				      "%s (driver %s, firmware %s) cannot split headers from data "
+				      "without rx-gro-hw, which it does not have: %s is needed",
+				      facts->name, driver, firmware, needs);
+	if (!facts->rules.known)
+		return planner_refuse(
+			p, -ENOTSUP,
+			"%s (driver %s, firmware %s) has no steering rules (ntuple "
+			"filters): nothing can bring the listeners' connections to queues "
+			"of their own",
+			facts->name, driver, firmware);
+	if (!facts->hash_known)
+		return planner_refuse(
+			p, -ENOTSUP,
+			"%s (driver %s, firmware %s) does not let its receive hash (RSS) be "
+			"limited to some queues: other connections would come in by those "
+			"of zero-copy",
+			facts->name, driver, firmware);
+	return 0;
+}
+
 static int buffer_check(const struct planner *p)
 {
 	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE), max = page;
@@ -309,24 +348,7 @@ static int split_plan(struct planner *p)
 				 .to = NIC_SPLIT_ON };
 	int rc;
 
-	if (facts->rings.split == NIC_SPLIT_UNKNOWN)
-		return planner_refuse(
-			p, -ENOTSUP,
-			"%s (driver %s, firmware %s) cannot split headers from data "
-			"(tcp-data-split): %s%s; zero-copy receive takes a NIC that can, such as "
-			"those of %s",
-			facts->name, facts->driver[0] ? facts->driver : "unknown",
-			facts->firmware[0] ? facts->firmware : "unknown",
-			p->driver && p->driver->needs ? "this driver needs " :
-							"its driver does not offer it",
-			p->driver && p->driver->needs ? p->driver->needs : "", nic_driver_names());
 	if (p->driver && p->driver->split_by_gro) {
-		if (!facts->gro_hw.on && !facts->gro_hw.changeable)
-			return planner_refuse(
-				p, -ENOTSUP,
-				"%s (driver %s, firmware %s) cannot split headers from data "
-				"without rx-gro-hw, which it does not have: %s is needed",
-				facts->name, facts->driver, facts->firmware, p->driver->needs);
 		rc = planner_feature(p, &facts->gro_hw, "rx-gro-hw");
 		if (rc)
 			return rc;
@@ -358,6 +380,8 @@ int nic_plan_make(struct nic_plan *plan, const struct nic_facts *facts,
 	plan->former.n = 0;
 	if (!rc)
 		rc = kernel_check(&p);
+	if (!rc)
+		rc = device_check(&p);
 	if (!rc)
 		rc = buffer_check(&p);
 	if (!rc)

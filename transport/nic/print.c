@@ -8,10 +8,10 @@
 
 void nic_facts_describe(const struct nic_facts *facts, char *text, size_t size)
 {
-	snprintf(text, size, "%s %s, firmware %s, %s",
-		 facts->driver[0] ? facts->driver : "unknown driver", facts->version,
-		 facts->firmware[0] ? facts->firmware : "unknown",
-		 facts->bus[0] ? facts->bus : "no bus");
+	snprintf(text, size, "%s%s%s, firmware %s%s%s",
+		 facts->driver[0] ? facts->driver : "unknown driver", facts->version[0] ? " " : "",
+		 facts->version, facts->firmware[0] ? facts->firmware : "unknown",
+		 facts->bus[0] ? ", " : "", facts->bus);
 }
 
 static const char *split_word(enum nic_split split)

@@ -33,12 +33,6 @@ static int spread_plan(struct planner *p)
 	/* The device spreads its own table over queues that are added. */
 	bool apart = !own || p->plan->first + p->plan->count == planner_queues_now(facts);
 
-	if (!facts->hash_known)
-		return planner_refuse(
-			p, -ENOTSUP,
-			"%s (driver %s) does not let its receive hash (RSS) be limited to some "
-			"queues: other connections would come in by those of zero-copy",
-			facts->name, facts->driver);
 	for (unsigned i = 0; i < table->n; i++)
 		apart = apart && table->queue[i] < p->plan->first;
 	if (apart)
@@ -266,16 +260,7 @@ static int listeners_plan(struct planner *p)
 
 int planner_steering(struct planner *p)
 {
-	int rc;
-
-	if (!p->facts->rules.known)
-		return planner_refuse(
-			p, -ENOTSUP,
-			"%s (driver %s, firmware %s) has no steering rules (ntuple filters): "
-			"nothing can bring the listeners' connections to queues of their own",
-			p->facts->name, p->facts->driver,
-			p->facts->firmware[0] ? p->facts->firmware : "unknown");
-	rc = planner_feature(p, &p->facts->ntuple, "rx-ntuple-filter");
+	int rc = planner_feature(p, &p->facts->ntuple, "rx-ntuple-filter");
 	if (!rc)
 		rc = spread_plan(p);
 	return rc ? rc : listeners_plan(p);
