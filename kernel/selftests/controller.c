@@ -217,6 +217,7 @@ bool check_controller_device(const struct controller *controller, char path[DEVI
 {
 	uint64_t end_ms = now_ms() + CONTROLLER_MS_MAX;
 	char dir[PATH_LEN], prefix[CONTROLLER_NAME_LEN + 2], name[CONTROLLER_NAME_LEN];
+	int fd;
 
 	snprintf(dir, sizeof(dir), "/sys/class/nvme/%s", controller->name);
 	snprintf(prefix, sizeof(prefix), "%sn", controller->name);
@@ -226,9 +227,12 @@ bool check_controller_device(const struct controller *controller, char path[DEVI
 		sleep_ms(1);
 	}
 	snprintf(path, DEVICE_PATH_LEN, "/dev/%s", name);
-	while (access(path, R_OK) && now_ms() < end_ms)
+	/* The node is there a little before the disk behind it. */
+	while ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && now_ms() < end_ms)
 		sleep_ms(1);
-	return check(access(path, R_OK) == 0, "%s is there", path);
+	if (fd >= 0)
+		close(fd);
+	return check(fd >= 0, "%s is there", path);
 }
 
 long controller_path_requests(const struct controller *controller)

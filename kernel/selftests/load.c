@@ -382,12 +382,17 @@ void load_thread_join(struct load *load)
 
 bool load_progress_wait(struct load *load, uint64_t requests)
 {
-	uint64_t end_ms = now_ms() + COMPLETION_MS_MAX;
-	uint64_t wanted = __atomic_load_n(&load->requests, __ATOMIC_RELAXED) + requests;
+	uint64_t last = __atomic_load_n(&load->requests, __ATOMIC_RELAXED);
+	uint64_t wanted = last + requests, since_ms = now_ms();
 
-	while (__atomic_load_n(&load->requests, __ATOMIC_RELAXED) < wanted) {
-		if (now_ms() >= end_ms)
+	while (last < wanted) {
+		uint64_t now = __atomic_load_n(&load->requests, __ATOMIC_RELAXED);
+
+		if (now != last)
+			since_ms = now_ms();
+		else if (now_ms() - since_ms >= COMPLETION_MS_MAX)
 			return false;
+		last = now;
 		sleep_ms(1);
 	}
 	return true;

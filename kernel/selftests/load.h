@@ -111,7 +111,7 @@ int load_thread_start(struct load *load);
 /* load_stop() and waits for the thread. The load stays open. */
 void load_thread_join(struct load *load);
 
-/* Waits until `requests` more have completed, or COMPLETION_MS_MAX; whether they have. */
+/* Waits until `requests` more have completed; false when none did for COMPLETION_MS_MAX. */
 bool load_progress_wait(struct load *load, uint64_t requests);
 
 void load_close(struct load *load);
