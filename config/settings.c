@@ -134,7 +134,7 @@ const struct setting settings[] = {
 		.help = "Data buffers of each worker. A host waits when they are all in use.",
 	}, {
 		ROW(MEMORY, memory, receive), .key = "receive", .type = &value_size,
-		.min = 1ull << 20, .max = 1ull << 32, .multiple = 2ull << 20, .def = "64M",
+		.min = 2ull << 20, .max = 1ull << 32, .multiple = 2ull << 20, .def = "64M",
 		.help = "Receive area of each worker for each NIC (and for zcrx-copy), beside "
 			"per_worker. A host is asked for no more data than fits.",
 	},

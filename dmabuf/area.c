@@ -16,6 +16,11 @@ enum {
 	FIXED_MAX_SHIFT = 30, /* io_uring takes no larger buffer in one entry of the table */
 };
 
+int area_export(const struct area *area, uint64_t offset, uint64_t size)
+{
+	return area->ops->export ? area->ops->export(area, offset, size) : -EOPNOTSUPP;
+}
+
 void area_why_not(struct area *area, const char *fmt, ...)
 {
 	size_t len = strlen(area->why_not);

@@ -57,6 +57,11 @@ struct area_ops {
 	 * access. 0, or a negative errno with nothing left behind; then `why_not` says why.
 	 */
 	int (*create)(struct area *area, const struct area_spec *spec);
+	/*
+	 * A dma-buf of @size bytes from @offset on (multiples of 4096) alone: its descriptor, the
+	 * caller's, or negative errno. NULL: cannot.
+	 */
+	int (*export)(const struct area *area, uint64_t offset, uint64_t size);
 	/* Gives the memory back; no device may be using it. */
 	void (*destroy)(struct area *area);
 };
@@ -74,6 +79,9 @@ int area_create(struct area *area, const char *provider, const struct area_spec 
 
 /* Gives the memory back. The area must be in no loop's table; harmless when create failed. */
 void area_destroy(struct area *area);
+
+/* A dma-buf of a part of the area, as area_ops.export; -EOPNOTSUPP when its provider cannot. */
+int area_export(const struct area *area, uint64_t offset, uint64_t size);
 
 /* Adds a reason to area->why_not, behind those that are there. */
 void area_why_not(struct area *area, const char *fmt, ...) __printf(2, 3);

@@ -457,6 +457,11 @@ static void stats_report(struct json_object *reply)
 		worker_ns_stats(i, &stats);
 		ns_stats_report(&stats, row);
 	}
+	rows = put_array(reply, "receive_areas");
+	for (unsigned i = 0; i < n_workers; i++)
+		for (unsigned t = 0; transports[t]; t++)
+			if (transports[t]->receive_describe)
+				transports[t]->receive_describe(&workers[i], rows);
 }
 
 /* ---------------------------------------------------------------------------------- connections */

@@ -167,13 +167,20 @@ static int worker_cpu(unsigned index, const cpu_set_t *cpus)
 	return -1;
 }
 
-static int transports_open(const struct config *config)
+static int receive_open(const struct config *config)
 {
 	int rc = 0;
 
 	for (unsigned t = 0; transports[t] && !rc; t++)
-		rc = transports[t]->open(config);
+		rc = transports[t]->receive_open(config);
 	return rc;
+}
+
+static void receive_close(void)
+{
+	for (unsigned t = 0; transports[t]; t++)
+		if (transports[t]->receive_close)
+			transports[t]->receive_close();
 }
 
 static int workers_init(const struct config *config)
@@ -196,6 +203,7 @@ static int workers_init(const struct config *config)
 			.index = i,
 			.cpu = worker_cpu(i, &cpus),
 			.spin_us = config->daemon.spin_us,
+			.begin = privilege_drop_worker,
 			.memory_provider = config->memory.provider,
 			.memory_heap = config->memory.heap,
 			.memory_import_socket = config->memory.import_socket,
@@ -460,7 +468,7 @@ static int daemon_main(const struct config *config)
 	 * even, and holds nothing that outlives it. From here on it stops in order.
 	 */
 	signal_fd = signals_open();
-	rc = transports_open(config);
+	rc = receive_open(config);
 	if (rc)
 		goto out_workers;
 	rc = subsys_open_all(config);
@@ -489,10 +497,11 @@ out_subsys:
 	/* Rings go before backends: they may hold requests that were given up. */
 	workers_fini();
 	subsys_close_all();
-	goto out_signals;
+	goto out_receive;
 out_workers:
 	workers_fini();
-out_signals:
+out_receive:
+	receive_close();
 	close(signal_fd);
 out_helper:
 	drive_helper_stop();

@@ -64,6 +64,8 @@ int privilege_drop(const struct privilege_ids *ids, const struct config *config)
 		return -EPERM;
 	}
 	capng_clear(CAPNG_SELECT_BOTH);
+	if (config->n_nics)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
 	if (needs_low_ports(config))
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
 	if (become)
@@ -78,4 +80,14 @@ int privilege_drop(const struct privilege_ids *ids, const struct config *config)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* changing the user had forbidden core dumps */
 	return 0;
+}
+
+void privilege_drop_worker(void)
+{
+	capng_get_caps_process();
+	if (!capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN))
+		return;
+	capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		log_warning("a worker keeps CAP_NET_ADMIN: it cannot be given up");
 }

@@ -36,7 +36,9 @@ struct transport_ops {
 	 * With all workers initialized, none running, and all privileges: makes what receive areas are
 	 * for. What is missing costs a rung. May block. 0, or negative errno after it was logged.
 	 */
-	int (*open)(const struct config *config);
+	int (*receive_open)(const struct config *config);
+	/* Undoes that, after the workers and their rings are gone. NULL: nothing to do. */
+	void (*receive_close)(void);
 
 	/* What this transport can do here, for the ladder. Fills in the receive facts. */
 	void (*facts)(const struct config_listener *config, struct datapath_facts *facts);
@@ -85,6 +87,8 @@ struct transport_ops {
 	void (*drain)(struct worker *worker);
 	/* Draining took too long: every connection ends now. */
 	void (*kill)(struct worker *worker);
+	/* Adds an object for each receive area of @worker to @array. Any thread. NULL: there are none. */
+	void (*receive_describe)(const struct worker *worker, struct json_object *array);
 	/* Adds what people want to see of the connection to @object. */
 	void (*describe)(const struct queue *queue, struct json_object *object);
 };

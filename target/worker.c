@@ -115,7 +115,11 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	};
 	int rc;
 
-	*worker = (struct worker){ .index = options->index, .cpu = options->cpu };
+	*worker = (struct worker){
+		.index = options->index,
+		.cpu = options->cpu,
+		.begin = options->begin,
+	};
 	list_init(&worker->queues_hungry);
 	list_init(&worker->urgent_waiters);
 	list_init(&worker->queues_waiting);
@@ -184,6 +188,8 @@ static void *worker_main(void *arg)
 		if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
 			log_warning("worker %u: cannot bind to CPU %d", worker->index, worker->cpu);
 	}
+	if (worker->begin)
+		worker->begin();
 	loop_run(&worker->loop);
 	return NULL;
 }
@@ -234,6 +240,12 @@ struct worker *worker_accept(void)
 			best = &workers[i];
 	__atomic_add_fetch(&best->connections, 1, __ATOMIC_RELAXED);
 	return best;
+}
+
+void worker_connection_move(struct worker *from, struct worker *to)
+{
+	__atomic_sub_fetch(&from->connections, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&to->connections, 1, __ATOMIC_RELAXED);
 }
 
 void worker_connection_put(struct worker *worker)

@@ -45,6 +45,7 @@ struct worker {
 	struct list queues; /* queue.worker_link: all that live here; this worker's thread alone */
 	uint64_t queues_made;
 	struct worker_stats stats;
+	void (*begin)(void);
 	pthread_t thread;
 	bool started;
 };
@@ -53,6 +54,7 @@ struct worker_options {
 	unsigned index;
 	int cpu;
 	uint32_t spin_us;
+	void (*begin)(void); /* called on its thread before the loop runs; NULL: nothing */
 	const char *memory_provider;
 	const char *memory_heap;          /* as in struct area_spec, as is the next */
 	const char *memory_import_socket;
@@ -76,6 +78,8 @@ void worker_stop(struct worker *worker);
  * when the process has as many as it may. Any thread.
  */
 struct worker *worker_accept(void);
+/* A connection that worker_accept() counted for @from is counted for @to from now on. Any thread. */
+void worker_connection_move(struct worker *from, struct worker *to);
 /* A connection that worker_accept() counted is closed. Any thread. */
 void worker_connection_put(struct worker *worker);
 /* Set before the first connection. */

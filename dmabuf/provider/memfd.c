@@ -120,15 +120,24 @@ void udmabuf_refused(struct area *area, int error, const char *root)
 			     bytes_text(area->size).s, strerror(error));
 }
 
-/* The dma-buf face is optional: without it devices map memory for each I/O. */
-static void memfd_export(struct area *area)
+/* A dma-buf of that part of the area, or negative errno. */
+static int udmabuf_of(const struct area *area, int dev, uint64_t offset, uint64_t size)
 {
 	struct udmabuf_create create = {
 		.memfd = (unsigned)area->memfd,
 		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.size = area->size,
+		.offset = offset,
+		.size = size,
 	};
-	int dev = open(UDMABUF_DEVICE, O_RDWR | O_CLOEXEC);
+	int fd = ioctl(dev, UDMABUF_CREATE, &create);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The dma-buf face is optional: without it devices map memory for each I/O. */
+static void memfd_export(struct area *area)
+{
+	int fd, dev = open(UDMABUF_DEVICE, O_RDWR | O_CLOEXEC);
 
 	if (dev < 0 && errno == ENOENT) {
 		area_why_not(area,
@@ -142,12 +151,25 @@ static void memfd_export(struct area *area)
 			     provider_open_advice(errno, "is the module udmabuf loaded?"));
 		return;
 	}
-	area->dmabuf_fd = ioctl(dev, UDMABUF_CREATE, &create);
-	if (area->dmabuf_fd >= 0)
-		area->faces |= AREA_FACE_DMABUF;
-	else
-		udmabuf_refused(area, errno, "");
+	fd = udmabuf_of(area, dev, 0, area->size);
 	close(dev);
+	if (fd < 0) {
+		udmabuf_refused(area, -fd, "");
+		return;
+	}
+	area->dmabuf_fd = fd;
+	area->faces |= AREA_FACE_DMABUF;
+}
+
+static int memfd_area_export(const struct area *area, uint64_t offset, uint64_t size)
+{
+	int dev = open(UDMABUF_DEVICE, O_RDWR | O_CLOEXEC), fd;
+
+	if (dev < 0)
+		return -errno;
+	fd = udmabuf_of(area, dev, offset, size);
+	close(dev);
+	return fd;
 }
 
 static int memfd_area_create(struct area *area, const struct area_spec *spec)
@@ -166,5 +188,6 @@ static int memfd_area_create(struct area *area, const struct area_spec *spec)
 const struct area_ops area_memfd = {
 	.name = "memfd",
 	.create = memfd_area_create,
+	.export = memfd_area_export,
 	.destroy = provider_release,
 };

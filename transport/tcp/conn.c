@@ -67,7 +67,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	queue_init(&conn->queue, &tcp_transport, listener, tcp->worker, &conn->slot0.cmd);
 	conn->tcp = tcp;
 	conn->fd = fd;
-	conn->zcrx = tcp_queues_find(tcp, listener);
+	conn->zcrx = tcp_queues_find(tcp, listener, fd);
 	conn->source = conn->zcrx ? &source_zcrx : &source_recv;
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;

@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The interface queues for zero-copy receive that the workers have, and which connection uses which. */
+/*
+ * The interface queues for zero-copy receive that the workers have: worker i has the NIC's queue i of
+ * those that are set apart for it, and a connection lives on the worker whose queue its packets come by.
+ */
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/counter.h"
 #include "base/log.h"
+#include "transport/nic/nic.h"
+#include "transport/tcp/address.h"
 #include "transport/tcp/tcp.h"
 
-enum { WHY_MAX = 640 };
+enum { PLACE_COPY = MAX_NICS }; /* in tcp_worker.zcrx, behind those of the NICs */
 
-/* Why there is none; empty: there is. Written before listeners look. */
-static char copy_why[WHY_MAX];
-static bool copy_wanted;
+/* A NIC of the configuration, and why not all workers receive by it; empty: they do. */
+struct interface {
+	const struct config_nic *config;
+	struct nic *nic; /* owned; NULL: it could not be set up */
+	struct nic_why why;
+};
+
+/* Written before workers run; constant then. */
+static struct interface interfaces[MAX_NICS];
+static unsigned n_interfaces;
+static struct nic_why copy_why;
 
 static bool wants_copy(const struct config *config)
 {
@@ -22,74 +39,287 @@ static bool wants_copy(const struct config *config)
 	return false;
 }
 
-unsigned tcp_receive_areas(const struct config *config)
+unsigned tcp_queues_areas(const struct config *config)
 {
-	return wants_copy(config);
+	return config->n_nics + wants_copy(config);
 }
 
-/* Makes the interface queue of @worker that receives without a NIC. */
-static int copy_open(struct worker *worker, const struct config *config)
+static struct tcp_worker *tcp_of(const struct worker *worker)
 {
-	struct tcp_worker *tcp = worker->transport_state[0];
-	const struct worker_receive *receive = &worker->receive;
-	const struct zcrx_options options = {
-		.area = &worker->area,
-		.offset = receive->offset,
-		.size = receive->bytes,
-		.dmabuf_fd = -1,
-		.keepers = config->n_namespaces,
+	return worker->transport_state[0];
+}
+
+/* ----------------------------------------------------------------------------------- opening */
+
+/* The listeners whose connections are to come by the queues. Returns their number. */
+static unsigned steered(const struct config *config, struct sockaddr_storage *addresses)
+{
+	unsigned n = 0;
+	socklen_t len;
+
+	for (unsigned i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		if (listener->receive == CONFIG_RECEIVE_AUTO &&
+		    !address_parse(listener->address, listener->port, &addresses[n], &len))
+			n++;
+	}
+	return n;
+}
+
+static int interface_open(struct interface *interface, const struct config *config,
+			  const char *state_dir)
+{
+	struct sockaddr_storage addresses[MAX_LISTENERS];
+	const struct config_nic *nic = interface->config;
+	const struct nic_wants wants = {
+		.name = nic->name,
+		.queues = nic->queues ? nic->queues : n_workers,
+		.queues_auto = !nic->queues,
+		.ring = nic->ring,
+		.buffer = nic->buffer,
+		.setup = nic->setup,
+		.listeners = addresses,
+		.n_listeners = steered(config, addresses),
+		.state_dir = state_dir,
 	};
+
+	if (nic->queues > n_workers) {
+		snprintf(interface->why.s, sizeof(interface->why.s),
+			 "[nic %s] queues = %u is more than there are workers (%u); each has one queue",
+			 nic->name, nic->queues, n_workers);
+		return -EINVAL;
+	}
+	return nic_open(&interface->nic, &wants, &interface->why);
+}
+
+/* Registers an interface queue at @place of @worker; @part counts its receive areas. */
+static int queue_open(struct worker *worker, unsigned place, unsigned part,
+		      struct zcrx_options *options, struct nic_why *why)
+{
 	struct zcrx *zcrx = malloc(sizeof(*zcrx));
 	int rc;
 
 	if (!zcrx) {
-		snprintf(copy_why, sizeof(copy_why), "no memory");
+		snprintf(why->s, sizeof(why->s), "no memory");
 		return -ENOMEM;
 	}
-	rc = zcrx_open(zcrx, &worker->loop, &options, copy_why, sizeof(copy_why));
+	options->area = &worker->area;
+	options->size = worker->receive.bytes;
+	options->offset = worker->receive.offset + part * worker->receive.bytes;
+	rc = zcrx_open(zcrx, &worker->loop, options, why->s, sizeof(why->s));
 	if (rc)
 		free(zcrx);
 	else
-		tcp->zcrx_copy = zcrx;
+		tcp_of(worker)->zcrx[place] = zcrx;
 	return rc;
+}
+
+static int nic_queue_open(const struct interface *interface, unsigned index, unsigned part,
+			  const struct config *config, struct nic_why *why)
+{
+	struct worker *worker = &workers[index];
+	struct zcrx_options options = {
+		.dmabuf_fd = -1,
+		.ifindex = nic_ifindex(interface->nic),
+		.queue = nic_queue(interface->nic, index),
+		.buffer = interface->config->buffer,
+		.keepers = config->n_namespaces,
+	};
+	int rc;
+
+	if (interface->config->memory == CONFIG_NIC_DMABUF) {
+		options.dmabuf_fd = area_export(
+			&worker->area, worker->receive.offset + part * worker->receive.bytes,
+			worker->receive.bytes);
+		if (options.dmabuf_fd < 0) {
+			snprintf(why->s, sizeof(why->s),
+				 "[nic %s] memory = dmabuf: no dma-buf of the receive area: %s",
+				 interface->config->name, strerror(-options.dmabuf_fd));
+			return options.dmabuf_fd;
+		}
+	}
+	rc = queue_open(worker, part, part, &options, why);
+	if (options.dmabuf_fd >= 0)
+		close(options.dmabuf_fd); /* the ring has its own hold on it */
+	return rc;
+}
+
+static void nic_queues_open(struct interface *interface, unsigned part, const struct config *config)
+{
+	struct nic_why why;
+	unsigned n = 0;
+
+	/* Connections of a worker whose queue is refused go by recv, as that queue is an ordinary one then. */
+	for (unsigned i = 0; i < nic_queues(interface->nic); i++) {
+		if (nic_queue_open(interface, i, part, config, &why))
+			interface->why = why;
+		else
+			n++;
+	}
+	/* Registering has restarted the queues. */
+	nic_napi_refresh(interface->nic);
+	log_info("%s: zero-copy receive on %u of %u queues (%s)", interface->config->name, n,
+		 nic_queues(interface->nic), nic_describe(interface->nic));
 }
 
 int tcp_queues_open(const struct config *config)
 {
-	copy_wanted = wants_copy(config);
-	for (unsigned i = 0; i < n_workers && copy_wanted; i++) {
-		if (copy_open(&workers[i], config)) {
-			log_warning("listeners with receive = zcrx-copy use recv: %s", copy_why);
-			break;
-		}
+	char socket[sizeof(config->daemon.control_socket)];
+	struct zcrx_options options = { .dmabuf_fd = -1, .keepers = config->n_namespaces };
+	const char *state_dir;
+
+	memcpy(socket, config->daemon.control_socket, sizeof(socket));
+	state_dir = dirname(socket);
+	nic_recover(state_dir);
+	for (unsigned i = 0; i < config->n_nics; i++) {
+		struct interface *interface = &interfaces[n_interfaces++];
+
+		interface->config = &config->nics[i];
+		interface->why.s[0] = '\0';
+		if (!interface_open(interface, config, state_dir))
+			nic_queues_open(interface, i, config);
+		if (interface->why.s[0])
+			log_warning("%s: no zero-copy receive: %s", interface->config->name,
+				    interface->why.s);
 	}
+	for (unsigned i = 0; i < n_workers && wants_copy(config) && !copy_why.s[0]; i++)
+		if (queue_open(&workers[i], PLACE_COPY, config->n_nics, &options, &copy_why))
+			log_warning("listeners with receive = zcrx-copy use recv: %s", copy_why.s);
 	return 0;
 }
 
-void tcp_queues_close(struct tcp_worker *tcp)
+void tcp_queues_close(void)
 {
-	if (tcp->zcrx_copy)
-		zcrx_close(tcp->zcrx_copy);
-	free(tcp->zcrx_copy);
-	tcp->zcrx_copy = NULL;
+	while (n_interfaces)
+		nic_close(interfaces[--n_interfaces].nic);
 }
+
+void tcp_queues_fini(struct tcp_worker *tcp)
+{
+	for (unsigned i = 0; i < TCP_ZCRX_QUEUES; i++) {
+		if (tcp->zcrx[i])
+			zcrx_close(tcp->zcrx[i]);
+		free(tcp->zcrx[i]);
+		tcp->zcrx[i] = NULL;
+	}
+}
+
+/* ------------------------------------------------------------------------------------- using */
 
 void tcp_queues_facts(const struct config_listener *config, struct datapath_facts *facts)
 {
-	static const char no_nic[] = "no [nic INTERFACE] section names a NIC that can";
+	const struct interface *best = NULL;
 
-	facts->zcrx = (struct datapath_fact){ false, no_nic };
+	for (unsigned i = 0; i < n_interfaces; i++)
+		if (!best || (best->why.s[0] && !interfaces[i].why.s[0]))
+			best = &interfaces[i];
 	facts->zcrx_copy = (struct datapath_fact){ false, "" };
-	if (config->receive == CONFIG_RECEIVE_RECV)
+	facts->zcrx_device_memory = (struct datapath_fact){ false, "[nic] has memory = user" };
+	facts->zcrx.yes = false;
+	if (config->receive == CONFIG_RECEIVE_RECV) {
 		facts->zcrx.why_not = "the listener has receive = recv";
-	if (config->receive == CONFIG_RECEIVE_ZCRX_COPY) {
-		facts->zcrx_copy.yes = !copy_why[0];
-		facts->zcrx.why_not = copy_why;
+	} else if (config->receive == CONFIG_RECEIVE_ZCRX_COPY) {
+		facts->zcrx_copy.yes = !copy_why.s[0];
+		facts->zcrx.why_not = copy_why.s;
+	} else if (!best) {
+		facts->zcrx.why_not = "no [nic INTERFACE] section names a NIC that can";
+	} else {
+		facts->zcrx = (struct datapath_fact){ !best->why.s[0], best->why.s };
+		facts->zcrx_device_memory.yes = best->config->memory == CONFIG_NIC_DMABUF;
 	}
-	facts->zcrx_device_memory = facts->zcrx;
 }
 
-struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener)
+/* Of which NIC, and which of its queues, the packets of @fd come by. NULL: of none. */
+static const struct interface *interface_of(int fd, unsigned *queue)
 {
-	return listener->config->receive == CONFIG_RECEIVE_ZCRX_COPY ? tcp->zcrx_copy : NULL;
+	int napi = 0, index;
+	socklen_t len = sizeof(napi);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len) || !napi)
+		return NULL;
+	for (unsigned i = 0; i < n_interfaces; i++) {
+		if (!interfaces[i].nic)
+			continue;
+		index = nic_queue_of_napi(interfaces[i].nic, (unsigned)napi);
+		if (index < 0)
+			continue;
+		*queue = (unsigned)index;
+		return &interfaces[i];
+	}
+	return NULL;
+}
+
+bool tcp_queues_matter(const struct listener *listener)
+{
+	if (listener->config->receive != CONFIG_RECEIVE_AUTO)
+		return false;
+	for (unsigned i = 0; i < n_interfaces; i++)
+		if (interfaces[i].nic)
+			return true;
+	return false;
+}
+
+struct worker *tcp_queues_worker(int fd)
+{
+	unsigned queue;
+
+	return interface_of(fd, &queue) ? &workers[queue] : NULL;
+}
+
+struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener, int fd)
+{
+	const struct interface *interface;
+	unsigned queue;
+
+	switch (listener->config->receive) {
+	case CONFIG_RECEIVE_ZCRX_COPY:
+		return tcp->zcrx[PLACE_COPY];
+	case CONFIG_RECEIVE_RECV:
+		return NULL;
+	default:
+		interface = interface_of(fd, &queue);
+		if (!interface || tcp->worker != &workers[queue])
+			return NULL;
+		return tcp->zcrx[interface - interfaces];
+	}
+}
+
+static void queue_describe(const struct zcrx *zcrx, const char *name, struct json_object *row)
+{
+	const struct chunks *chunks = &zcrx->landing.chunks;
+	const struct {
+		const char *key;
+		uint64_t value;
+	} numbers[] = {
+		{ "chunks", chunks->n },
+		{ "chunk_bytes", UINT64_C(1) << chunks->shift },
+		{ "chunks_held", counter_get(&chunks->held) },
+		{ "fragments", counter_get(&zcrx->stats.fragments) },
+		{ "bytes", counter_get(&zcrx->stats.bytes) },
+		{ "kernel_copied_bytes", zcrx_copied_bytes(zcrx) },
+		{ "starved", counter_get(&zcrx->stats.starved) },
+		{ "overflows", counter_get(&zcrx->stats.overflows) },
+		{ "closed", counter_get(&zcrx->stats.closed) },
+	};
+
+	json_object_object_add(row, "interface", name ? json_object_new_string(name) : NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_object_object_add(row, numbers[i].key,
+				       json_object_new_uint64(numbers[i].value));
+}
+
+void tcp_queues_describe(const struct worker *worker, struct json_object *array)
+{
+	for (unsigned i = 0; i < TCP_ZCRX_QUEUES; i++) {
+		const struct zcrx *zcrx = tcp_of(worker)->zcrx[i];
+		struct json_object *row;
+
+		if (!zcrx)
+			continue;
+		row = json_object_new_object();
+		json_object_object_add(row, "worker", json_object_new_uint64(worker->index));
+		queue_describe(zcrx, i == PLACE_COPY ? NULL : interfaces[i].config->name, row);
+		json_object_array_add(array, row);
+	}
 }

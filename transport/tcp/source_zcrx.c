@@ -213,8 +213,9 @@ static void queue_turn(struct zcrx *zcrx)
 
 void zcrx_turn(struct tcp_worker *tcp)
 {
-	if (tcp->zcrx_copy)
-		queue_turn(tcp->zcrx_copy);
+	for (unsigned i = 0; i < TCP_ZCRX_QUEUES; i++)
+		if (tcp->zcrx[i])
+			queue_turn(tcp->zcrx[i]);
 }
 
 const struct byte_source source_zcrx = {

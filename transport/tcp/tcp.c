@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,6 +32,7 @@ static int tcp_worker_init(struct worker *worker)
 		return -ENOMEM;
 	tcp->worker = worker;
 	list_init(&tcp->conns);
+	list_init(&tcp->arrivals);
 	list_init(&tcp->dirty);
 	rc = recv_worker_init(tcp);
 	if (rc) {
@@ -45,7 +47,7 @@ static void tcp_worker_fini(struct worker *worker)
 {
 	struct tcp_worker *tcp = tcp_of(worker);
 
-	tcp_queues_close(tcp);
+	tcp_queues_fini(tcp);
 	recv_worker_fini(tcp);
 	free(tcp);
 }
@@ -73,40 +75,92 @@ static void tcp_flush(struct worker *worker)
 	} while (!list_empty(&tcp->dirty));
 }
 
-static void tcp_drain(struct worker *worker)
-{
-	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
-		conn_drain(conn);
-}
-
-static void tcp_kill(struct worker *worker)
-{
-	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
-		conn_dead(conn);
-}
-
 /* ---------------------------------------------------------------------------------------- accepting */
 
-/* An accepted socket on its way to another worker. */
-struct handover {
+/*
+ * An accepted socket on its way to its worker. Where it matters by which queue of a NIC its packets
+ * come, and none has told yet, it waits for the first that the host sends; that is the host's to do.
+ */
+struct arrival {
 	struct msg msg;
+	struct op op;
+	struct list link; /* tcp->arrivals, while `op` is in flight */
 	struct worker *worker;
 	struct listener *listener;
+	struct timer timer; /* the host takes too long */
 	int fd;
 };
 
-static void handover_deliver(struct msg *msg)
+static void arrival_deliver(struct msg *msg)
 {
-	struct handover *handover = container_of(msg, struct handover, msg);
+	struct arrival *arrival = container_of(msg, struct arrival, msg);
 
-	conn_open(tcp_of(handover->worker), handover->listener, handover->fd);
-	free(handover);
+	conn_open(tcp_of(arrival->worker), arrival->listener, arrival->fd);
+	free(arrival);
+}
+
+/* To the worker of its queue, or to the one that has it already. */
+static void arrival_place(struct arrival *arrival)
+{
+	struct worker *owner = tcp_queues_worker(arrival->fd);
+
+	if (owner && owner != arrival->worker) {
+		worker_connection_move(arrival->worker, owner);
+		arrival->worker = owner;
+	}
+	if (arrival->worker == arrival->listener->worker)
+		arrival_deliver(&arrival->msg);
+	else
+		loop_post(&arrival->worker->loop, &arrival->msg);
+}
+
+static void arrival_heard(struct op *op, int res, uint32_t flags)
+{
+	struct arrival *arrival = container_of(op, struct arrival, op);
+
+	(void)flags;
+	list_del(&arrival->link);
+	loop_timer_stop(&arrival->listener->worker->loop, &arrival->timer);
+	if (res > 0) {
+		arrival_place(arrival);
+		return;
+	}
+	close(arrival->fd);
+	worker_connection_put(arrival->worker);
+	free(arrival);
+}
+
+static void arrival_expired(struct timer *timer)
+{
+	struct arrival *arrival = container_of(timer, struct arrival, timer);
+
+	loop_cancel(&arrival->listener->worker->loop, &arrival->op);
+}
+
+static void arrival_wait(struct arrival *arrival)
+{
+	struct worker *worker = arrival->listener->worker;
+	struct io_uring_sqe *sqe = loop_sqe(&worker->loop);
+
+	arrival->op.done = arrival_heard;
+	io_uring_prep_poll_add(sqe, arrival->fd, POLLIN);
+	loop_bind(sqe, &arrival->op);
+	timer_init(&arrival->timer, arrival_expired);
+	if (loop_timer_start(&worker->loop, &arrival->timer, CONNECT_TIMEOUT_MS * 1000000ull))
+		log_error("listener %s: no memory for a timer", arrival->listener->config->name);
+	list_add_tail(&tcp_of(worker)->arrivals, &arrival->link);
+}
+
+static void arrivals_cancel(struct worker *worker)
+{
+	list_for_each_safe(arrival, &tcp_of(worker)->arrivals, struct arrival, link)
+		loop_cancel(&worker->loop, &arrival->op);
 }
 
 static void accepted(struct listener *listener, int fd)
 {
 	struct worker *worker = worker_accept();
-	struct handover *handover;
+	struct arrival *arrival;
 
 	if (!worker) {
 		log_peer(
@@ -116,19 +170,23 @@ static void accepted(struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	if (worker == listener->worker) {
-		conn_open(tcp_of(worker), listener, fd);
-		return;
-	}
-	handover = malloc(sizeof(*handover));
-	if (!handover) {
+	arrival = malloc(sizeof(*arrival));
+	if (!arrival) {
 		log_peer("listener %s: no memory for a new connection", listener->config->name);
 		close(fd);
 		worker_connection_put(worker);
 		return;
 	}
-	*handover = (struct handover){ { .deliver = handover_deliver }, worker, listener, fd };
-	loop_post(&worker->loop, &handover->msg);
+	*arrival = (struct arrival){
+		.msg.deliver = arrival_deliver,
+		.worker = worker,
+		.listener = listener,
+		.fd = fd,
+	};
+	if (tcp_queues_matter(listener) && !tcp_queues_worker(fd))
+		arrival_wait(arrival);
+	else
+		arrival_place(arrival);
 }
 
 static void accept_arm(struct listener *listener)
@@ -209,6 +267,21 @@ static void tcp_unlisten(struct listener *listener)
 	listener->fd = -1;
 }
 
+/* ---------------------------------------------------------------------------------------- stopping */
+
+static void tcp_drain(struct worker *worker)
+{
+	arrivals_cancel(worker);
+	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
+		conn_drain(conn);
+}
+
+static void tcp_kill(struct worker *worker)
+{
+	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
+		conn_dead(conn);
+}
+
 /* ------------------------------------------------------------------------------------------ queues */
 
 static void tcp_facts(const struct config_listener *config, struct datapath_facts *facts)
@@ -261,8 +334,10 @@ const struct transport_ops tcp_transport = {
 	.cmd_size = sizeof(struct tcp_cmd),
 	.sgls = NVME_SGLS_TRANSPORT | NVME_SGLS_OFFSET,
 	.msdbd = 1,
-	.receive_areas = tcp_receive_areas,
-	.open = tcp_queues_open,
+	.receive_areas = tcp_queues_areas,
+	.receive_open = tcp_queues_open,
+	.receive_close = tcp_queues_close,
+	.receive_describe = tcp_queues_describe,
 	.facts = tcp_facts,
 	.worker_init = tcp_worker_init,
 	.worker_fini = tcp_worker_fini,

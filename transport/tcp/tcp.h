@@ -20,6 +20,7 @@ enum tcp_limits {
 	TCP_RX_BUFFERS = 32,     /* large receive buffers of a worker, a power of two */
 	TCP_RX_BUFFER = 262144,
 	TCP_MAXH2CDATA = MAX_TRANSFER,
+	TCP_ZCRX_QUEUES = MAX_NICS + 1, /* of a worker: one of each NIC, and one without */
 	TCP_ZCRX_RECEIVE = 262144, /* bytes of one zero-copy receive: as many come although parsing is paused */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
@@ -114,12 +115,13 @@ struct conn {
 struct tcp_worker {
 	struct worker *worker;
 	struct list conns;  /* conn.worker_link */
+	struct list arrivals; /* arrival.link: accepted, and not on their worker yet */
 	struct list dirty;  /* have something to send or to decide at the end of the turn */
 	/* Source recv. */
 	struct io_uring_buf_ring *ring;
 	char *rx_memory;
 	/* Source zcrx. */
-	struct zcrx *zcrx_copy; /* without a NIC; NULL: there is none */
+	struct zcrx *zcrx[TCP_ZCRX_QUEUES]; /* NULL: there is none in that place; owned */
 };
 
 static inline struct conn *conn_of(struct queue *queue)
@@ -139,14 +141,23 @@ static inline struct loop *conn_loop(struct conn *conn)
 
 /* ------------------------------------------------------------------------------------- queues.c */
 
-/* transport_ops.receive_areas, .open */
-unsigned tcp_receive_areas(const struct config *config);
+/* transport_ops.receive_areas, .receive_open, .receive_close, .receive_describe */
+unsigned tcp_queues_areas(const struct config *config);
 int tcp_queues_open(const struct config *config);
+void tcp_queues_close(void);
+void tcp_queues_describe(const struct worker *worker, struct json_object *array);
 /* The ring goes next: until then the kernel holds on to what it needs of the memory. */
-void tcp_queues_close(struct tcp_worker *tcp);
+void tcp_queues_fini(struct tcp_worker *tcp);
 void tcp_queues_facts(const struct config_listener *config, struct datapath_facts *facts);
-/* The interface queue that a new connection of @listener uses on this worker; NULL: source_recv. */
-struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener);
+/* Does it matter by which queue connections of @listener come? */
+bool tcp_queues_matter(const struct listener *listener);
+/*
+ * The worker whose interface queue the packets of the accepted socket @fd come by, or NULL when they
+ * come by none, or none has come yet. Any thread.
+ */
+struct worker *tcp_queues_worker(int fd);
+/* The interface queue that a new connection uses on this worker; NULL: source_recv. */
+struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener, int fd);
 
 /* --------------------------------------------------------------------------------------- conn.c */
 
