@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Streams of known bytes over TCP, from processes in another network namespace. Each byte depends on
- * its place in the stream and on the stream, so that none can stand in for another.
+ * Streams of known bytes over TCP, from processes in another network namespace. Each byte depends
+ * on its place in the stream and on the stream, so that none can stand in for another.
  */
 #ifndef STREAM_H
 #define STREAM_H
@@ -27,8 +27,8 @@ struct stream_params {
 size_t stream_compare(unsigned int stream, uint64_t pos, const uint8_t *data, size_t len);
 
 /*
- * Starts a process for each stream, and accepts its connection; then lets all of them send. Sets the
- * sockets, by stream, and the processes. Whatever fails ends the program.
+ * Starts a process for each stream, and accepts its connection; then lets all of them send. Sets
+ * the sockets, by stream, and the processes. Whatever fails ends the program.
  */
 void streams_start(const struct stream_params *params, int *sockets, pid_t *senders);
 

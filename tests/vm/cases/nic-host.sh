@@ -1,14 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # timeout_s: 200
-# The kernel's initiator reaches the target through the NIC, also when it connects again, and what it
-# writes is there.
+# The kernel's initiator reaches the target through the NIC, also when it connects again, and what
+# it writes is there.
 
 # shellcheck source=tests/vm/lib/nic.sh
 source /h/lib/nic.sh
 
-# assert_moved WHAT: bytes that the NIC has moved since the last time, which is more than all of them
-# in headers.
+# assert_moved WHAT: the NIC has received as many bytes since the last time as fio wrote.
 moved=0
 assert_moved() {
 	local now

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 300
-# Several queues for zero-copy receive: flows reach the one that rule, context or table say, the other
-# queues serve the rest of the machine.
+# Several queues for zero-copy receive: flows reach the one that rule, context or table say, the
+# other queues serve the rest of the machine.
 
 # shellcheck source=tests/vm/lib/nic.sh
 source /h/lib/nic.sh

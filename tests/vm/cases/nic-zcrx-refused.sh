@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# Zero-copy receive is refused without header split, with a threshold, without the right, and on a queue
-# that has an owner already; header split stays on while it is in use.
+# Zero-copy receive is refused without header split, without the right, and on a queue that has an
+# owner already; header split stays on while it is in use.
 
 # shellcheck source=tests/vm/lib/nic.sh
 source /h/lib/nic.sh

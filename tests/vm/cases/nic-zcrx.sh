@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 300
-# Zero-copy receive on the test NIC: every byte in memory of the program or in a dma-buf, from large and
-# small packets, over IPv4 and IPv6, in small and large buffers.
+# Zero-copy receive on the test NIC: every byte in memory of the program or in a dma-buf, from large
+# and small packets, over IPv4 and IPv6, in small and large buffers.
 
 # shellcheck source=tests/vm/lib/nic.sh
 source /h/lib/nic.sh

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# For the cases about what a NIC places in memory by itself: two linked test NICs (netdevsim with the
-# patches of kernel/testing). One is in the root namespace, where the target runs, the other in the
-# network namespace "host". Both have as many queues as nic_up is asked for. Results in globals, as
-# in lib.sh:
+# For the cases about what a NIC places in memory by itself: two linked test NICs (netdevsim with
+# the patches of kernel/testing). One is in the root namespace, where the target runs, the other in
+# the network namespace "host". Both have as many queues as nic_up is asked for. Results in
+# globals, as in lib.sh:
 #
 #   nic, nic_host_if        names of the interfaces, on the target's and on the host's side
 #   nic_address, nic_host_address, nic_address6, nic_host_address6
@@ -12,8 +12,8 @@
 #
 # The initiator of the kernel connects in the namespace of the process that asks it to, and on
 # kernels with our patches stays there when it connects again. nic_up sees to it that host_connect
-# does so, and that a target which starts later listens where that leads; what else the host asks the
-# target for goes by nic_host nvme ... Controllers and block devices are in no namespace.
+# does so, and that a target which starts later listens where that leads; what else the host asks
+# the target for goes by nic_host nvme ... Controllers and block devices are in no namespace.
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
