@@ -21,10 +21,17 @@ static unsigned int *at(void *map, uint32_t offset)
 	return (unsigned int *)((char *)map + offset);
 }
 
+/* Completions may be twice as large: a shift for their number. */
+static unsigned int cqe_shift(const struct ring *ring)
+{
+	return ring->setup_flags & IORING_SETUP_CQE32 ? 1 : 0;
+}
+
 static int rings_map(struct ring *ring, const struct io_uring_params *params)
 {
 	size_t sq_len = params->sq_off.array + params->sq_entries * sizeof(uint32_t);
-	size_t cq_len = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
+	size_t cq_len = params->cq_off.cqes +
+			(params->cq_entries * sizeof(struct io_uring_cqe) << cqe_shift(ring));
 	void *sqes;
 
 	ring->map_len = sq_len > cq_len ? sq_len : cq_len;
@@ -135,11 +142,13 @@ int ring_submit(struct ring *ring)
 bool ring_peek(struct ring *ring, struct completion *done)
 {
 	unsigned int head = *ring->cq_head;
-	const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
+	const struct io_uring_cqe *cqe = &ring->cqes[(head & ring->cq_mask) << cqe_shift(ring)];
 
 	if (head == __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE))
 		return false;
 	*done = (struct completion){ .id = cqe->user_data, .res = cqe->res, .flags = cqe->flags };
+	if (cqe_shift(ring))
+		memcpy(&done->extra, cqe + 1, sizeof(done->extra));
 	__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
 	return true;
 }

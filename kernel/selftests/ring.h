@@ -119,6 +119,7 @@ struct completion {
 	uint64_t id;
 	int res;
 	uint32_t flags;		/* IORING_CQE_F_* */
+	uint64_t extra;		/* first of what a ring with IORING_SETUP_CQE32 adds */
 };
 
 /* 0 or a negative errno. entries: 1 .. 32768; setup_flags: IORING_SETUP_*. */

@@ -29,6 +29,8 @@ mnt=/run/case-mount
 past_end="LBA Out of Range"
 [ "$TARGET" = sluice ] || past_end="LBA Out of Range|Internal Error"
 ctrl="" device=""
+# what makes a command one of the host's: nothing while it lives where the target does
+host_prefix=()
 
 # ---------------------------------------------------------------- words
 
@@ -303,7 +305,7 @@ nvmet_stop() {
 host_connect() {
 	local sub=$1 out
 	shift
-	out=$(nvme connect -t tcp -a "$address" -s "$port" -n "$sub" --reconnect-delay=1 \
+	out=$("${host_prefix[@]}" nvme connect -t tcp -a "$address" -s "$port" -n "$sub" --reconnect-delay=1 \
 		--ctrl-loss-tmo=120 -o json "$@") || fail "cannot connect to $sub: $out"
 	ctrl=$(json_get "$out" .device)
 	[ -d "/sys/class/nvme/$ctrl" ] || fail "nvme connect named no controller: $out"
@@ -493,6 +495,7 @@ case_end() {
 	[ -z "$target_pid" ] || kill -KILL "$target_pid" 2>/dev/null
 	nvmet_stop
 	xargs -r kill -KILL <<<"$processes" 2>/dev/null
+	[ "$(type -t nic_down)" != function ] || nic_down
 	if [ "$rc" -ne 0 ] && [ "$rc" -ne 77 ] && [ -e "$run/sluiced.log" ]; then
 		echo "-- end of sluiced's log"
 		tail -n 25 "$run/sluiced.log"
