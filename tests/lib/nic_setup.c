@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Makes a network interface ready for zero-copy receive as the daemon does, holds it until its
- * standard input ends, and gives it back. For the guest tests; see usage().
+ * standard input ends, and gives it back; on demand it takes connections in and says by which queue
+ * they came. For the guest tests; see usage().
  */
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +21,17 @@
 enum { EXIT_USAGE = 64 };
 
 struct options {
-	bool plan, recover;
+	bool plan, recover, serve;
 	struct nic_wants wants;
 	struct sockaddr_storage listeners[NIC_MAX_LISTENERS];
 };
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: nic-setup --state DIR [--plan] [--queues N|auto] [--ring N]\n"
-			"                 [--buffer BYTES] [--verify] IFNAME ADDRESS PORT [...]\n"
-			"       nic-setup --state DIR --recover\n");
+	fprintf(stderr,
+		"usage: nic-setup --state DIR [--plan] [--queues N|auto] [--ring N]\n"
+		"                 [--buffer BYTES] [--verify] [--serve] IFNAME ADDRESS PORT [...]\n"
+		"       nic-setup --state DIR --recover\n");
 	return EXIT_USAGE;
 }
 
@@ -40,6 +44,7 @@ static int options_parse(int argc, char **argv, struct options *options)
 		{ "buffer", required_argument, NULL, 'b' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "plan", no_argument, NULL, 'p' },
+		{ "serve", no_argument, NULL, 'S' },
 		{ "recover", no_argument, NULL, 'R' },
 		{ 0 },
 	};
@@ -65,6 +70,8 @@ static int options_parse(int argc, char **argv, struct options *options)
 			options->plan = true;
 		else if (c == 'R')
 			options->recover = true;
+		else if (c == 'S')
+			options->serve = true;
 		else
 			return usage();
 	}
@@ -92,12 +99,86 @@ static void show(const struct nic *nic)
 	fflush(stdout);
 }
 
+static int listener_open(const struct sockaddr_storage *ss)
+{
+	socklen_t len = ss->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+						    sizeof(struct sockaddr_in);
+	int one = 1, fd = socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (ss->ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (const struct sockaddr *)ss, len) || listen(fd, 64)) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* One connection: what served its first bytes is where the next ones come from, too. */
+static void connection_show(const struct nic *nic, int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+	unsigned napi = 0;
+	socklen_t len = sizeof(napi);
+	char byte;
+
+	if (fd < 0)
+		return;
+	if (read(fd, &byte, 1) == 1) {
+		getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len);
+		printf("connection queue %d\n", nic_queue_of_napi(nic, napi));
+		fflush(stdout);
+	}
+	close(fd);
+}
+
+/* A line asks what serves the queues now; the end of the input is the end. */
+static bool line_handle(struct nic *nic)
+{
+	char c;
+
+	do {
+		if (read(STDIN_FILENO, &c, 1) != 1)
+			return false;
+	} while (c != '\n');
+	nic_napi_refresh(nic);
+	show(nic);
+	return true;
+}
+
+static int serve(struct nic *nic, const struct options *options)
+{
+	unsigned n = options->serve ? options->wants.n_listeners : 0;
+	struct pollfd fds[NIC_MAX_LISTENERS + 1] = { { .fd = STDIN_FILENO, .events = POLLIN } };
+
+	for (unsigned i = 0; i < n; i++) {
+		fds[i + 1] = (struct pollfd){ .fd = listener_open(&options->listeners[i]),
+					      .events = POLLIN };
+		if (fds[i + 1].fd < 0)
+			return fds[i + 1].fd;
+	}
+	show(nic);
+	for (;;) {
+		if (poll(fds, n + 1, -1) < 0)
+			return -errno;
+		for (unsigned i = 1; i <= n; i++)
+			if (fds[i].revents)
+				connection_show(nic, fds[i].fd);
+		if (fds[0].revents && !line_handle(nic))
+			return 0;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options;
 	struct nic_why why;
 	struct nic *nic;
-	char line[64];
 	int rc = options_parse(argc, argv, &options);
 
 	if (rc)
@@ -112,12 +193,9 @@ int main(int argc, char **argv)
 		printf("refused %s: %s\n", strerrorname_np(-rc), why.s);
 		return EXIT_FAILURE;
 	}
-	show(nic);
-	/* A line asks what serves the queues now; the end of the input is the end. */
-	while (fgets(line, sizeof(line), stdin)) {
-		nic_napi_refresh(nic);
-		show(nic);
-	}
+	rc = serve(nic, &options);
+	if (rc)
+		fprintf(stderr, "cannot serve: %s\n", strerror(-rc));
 	nic_close(nic);
-	return EXIT_SUCCESS;
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -274,7 +274,7 @@ static int taken_check(const struct planner *p, uint32_t queue)
 static int queues_plan(struct planner *p)
 {
 	const struct nic_channels *c = &p->facts->channels;
-	uint32_t have = planner_queues_now(p->facts), total;
+	uint32_t have = planner_queues_now(p->facts), total = 0;
 	int rc = queues_count(p, &p->plan->count, &total);
 
 	if (rc)
