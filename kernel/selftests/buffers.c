@@ -215,14 +215,8 @@ int buffer_open(struct buffer *buffer, enum buffer_kind kind, size_t len)
 	*buffer = (struct buffer){ .name = kind_names[kind], .fd = -1, .len = len };
 	if (kind == BUFFER_HEAP)
 		return heap_open(buffer, O_RDWR);
-	if (kind == BUFFER_HUGE) {
+	if (kind == BUFFER_HUGE)
 		huge_pages_provide(len);
-		/*
-		 * udmabuf syncs by a map for a device of its own, whose longest segment nobody set:
-		 * DMA-API debugging would report each huge page. Nothing here needs the sync.
-		 */
-		buffer->coherent = true;
-	}
 	return udmabuf_open(buffer, kind);
 }
 
@@ -255,8 +249,7 @@ static void cpu_sync(const struct buffer *buffer, uint64_t flags)
 {
 	struct dma_buf_sync sync = { .flags = flags | DMA_BUF_SYNC_RW };
 
-	if (buffer->fd >= 0 && !buffer->coherent &&
-	    ioctl(buffer->fd, DMA_BUF_IOCTL_SYNC, &sync))
+	if (buffer->fd >= 0 && ioctl(buffer->fd, DMA_BUF_IOCTL_SYNC, &sync))
 		fatal("DMA_BUF_IOCTL_SYNC on %s: %s", buffer->name, result_text(-errno));
 }
 

@@ -5,7 +5,6 @@
 #ifndef BUFFERS_H
 #define BUFFERS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +21,6 @@ struct buffer {
 	int fd;			/* of the dma-buf */
 	uint8_t *mem;		/* mapping of the same memory; NULL without the rights */
 	size_t len;		/* bytes */
-	bool coherent;		/* needs no DMA_BUF_IOCTL_SYNC */
 };
 
 /*
