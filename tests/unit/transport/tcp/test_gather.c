@@ -13,7 +13,7 @@ enum {
 	CHUNKS = 1024,
 	RESERVE = CHUNKS / 4,
 	KEEPERS = 4,
-	BUFFERS = 8 << 20,
+	BUFFERS = 16 << 20,
 	COMMANDS = 48,
 	COMMAND_MAX = 256 << 10,
 };
@@ -267,6 +267,94 @@ static void a_stuck_disk_leaves_chunks(void **state)
 	nic_fini(&nic);
 }
 
+/* --------------------------------------------------------------------------------- grants, a model */
+
+enum { HOSTS = 24, GREEDY = 3, WINDOW = 1 << 20, STUCK_KEEPER = 1, TICKS = 6000 };
+
+/*
+ * A host with one command at a time in one connection: it waits for room, sends what it was asked for,
+ * then its disk takes its time. A greedy one never sends; a stuck one's disk never ends.
+ */
+struct host {
+	struct command cmd;
+	bool greedy, stuck;
+	uint32_t keeper;
+	uint32_t granted; /* of the command */
+	uint32_t outstanding;
+	uint32_t disk;    /* ticks until its disk is done */
+	uint32_t finished;
+};
+
+static void host_grant(struct host *host, struct nic *nic)
+{
+	struct landing *landing = &nic->landing;
+	uint32_t left = host->cmd.len - host->granted, n;
+	uint64_t room = landing_room(landing, host->outstanding);
+	uint64_t capacity;
+
+	if (!host->cmd.len || !left || host->outstanding)
+		return;
+	room = MIN(room, (uint64_t)WINDOW);
+	n = (uint32_t)MIN(room, (uint64_t)left);
+	host->granted += n;
+	host->outstanding += n;
+	landing->granted += n;
+	/* What is promised and what is kept fit together, if chunks are filled as they were so far. */
+	capacity = (uint64_t)landing->most * CHUNK;
+	if (n)
+		assert_true(landing->granted + (uint64_t)landing->kept * 64 <= capacity);
+}
+
+static void host_turn(struct host *host, struct nic *nic)
+{
+	uint32_t packets = 1 + unit_random_below(&nic->r, 12);
+
+	if (!host->cmd.len && nic->pool.free_bytes >= 4 * COMMAND_MAX) {
+		command_begin(&host->cmd, nic, 4096 * (1 + unit_random_below(&nic->r, 64)), 4,
+			      host->keeper);
+		host->granted = 0;
+	}
+	host_grant(host, nic);
+	while (packets-- && host->outstanding && !host->greedy) {
+		uint32_t n = MIN(host->outstanding, 1448u);
+
+		command_receive(&host->cmd, nic, n, 0);
+		host->outstanding -= n;
+		nic->landing.granted -= n;
+		host->disk = 1 + unit_random_below(&nic->r, 40);
+	}
+	if (!host->cmd.len || host->cmd.done < host->cmd.len || host->stuck || host->disk--)
+		return;
+	command_check(&host->cmd, nic);
+	command_end(&host->cmd, nic);
+	host->finished++;
+}
+
+static void grants_fit_and_nobody_starves(void **state)
+{
+	static struct host hosts[HOSTS];
+	struct nic nic;
+
+	(void)state;
+	nic_init(&nic, 11);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		hosts[i] = (struct host){ .greedy = i < GREEDY, .keeper = i % KEEPERS };
+		hosts[i].stuck = hosts[i].keeper == STUCK_KEEPER;
+	}
+	for (unsigned tick = 0; tick < TICKS; tick++)
+		for (unsigned i = 0; i < HOSTS; i++)
+			host_turn(&hosts[i], &nic);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		if (!hosts[i].greedy && !hosts[i].stuck && hosts[i].finished < TICKS / 200)
+			fail_msg("host %u finished %u commands", i, hosts[i].finished);
+		nic.landing.granted -= hosts[i].outstanding;
+		if (hosts[i].cmd.len)
+			command_end(&hosts[i].cmd, &nic);
+	}
+	assert_int_equal(nic.landing.granted, 0);
+	nic_fini(&nic);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +363,7 @@ int main(void)
 		cmocka_unit_test(many_fragments),
 		cmocka_unit_test(any_payload),
 		cmocka_unit_test(a_stuck_disk_leaves_chunks),
+		cmocka_unit_test(grants_fit_and_nobody_starves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
