@@ -75,7 +75,6 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	rx_init(&conn->rx, &conn_rx_ops);
 	list_init(&conn->zcrx_held);
 	list_init(&conn->zcrx_starved_link);
-	list_init(&conn->zcrx_waiting_link);
 	list_init(&conn->zcrx_paused_link);
 	list_init(&conn->r2t_wait);
 	list_init(&conn->r2t_send);

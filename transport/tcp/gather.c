@@ -86,12 +86,15 @@ uint64_t landing_room(const struct landing *landing, uint64_t outstanding)
 	uint64_t bytes = (landing->most - landing->kept) * landing_density(landing);
 	uint64_t room = bytes > landing->granted ? bytes - landing->granted : 0;
 
-	/* Nobody gets more than is left for others then; who has nothing gets something at least. */
-	if (room <= outstanding)
-		return 0;
-	room = (room - outstanding) / 2;
-	if (!outstanding && room < GRANT_MIN && bytes >= landing->granted + GRANT_MIN)
-		room = GRANT_MIN;
+	/*
+	 * Nobody gets more than is left for others then. Who has nothing gets something in any case: it
+	 * has its place in the chunks that commands never keep, and need not stay there, as the command
+	 * has a buffer. So however many are asked and do not send, and whatever disks are stuck, the
+	 * others go on.
+	 */
+	room = room > outstanding ? (room - outstanding) / 2 : 0;
+	if (!outstanding)
+		room = MAX(room, (uint64_t)GRANT_MIN);
 	return room / GRANT_MIN * GRANT_MIN;
 }
 
@@ -166,15 +169,14 @@ static void gather_copy(struct gather *gather, uint32_t offset, const void *from
 }
 
 /*
- * May the command keep one more chunk? One chunk in the NIC's hands is worth more than a copy less; and
- * a namespace whose disk is slow keeps no more than it leaves for the others.
+ * May the command keep one more chunk? Chunks for what hosts were asked to send are worth more than
+ * a copy less; and a namespace whose disk is slow keeps no more than it leaves for the others.
  */
 static bool landing_may_keep(const struct landing *landing, uint32_t keeper)
 {
-	uint64_t promised = landing->granted / landing_density(landing);
+	uint64_t taken = landing->kept + landing->granted / landing_density(landing);
 
-	return landing->kept + promised < landing->most &&
-	       landing->kept_by[keeper] < landing->most - landing->kept;
+	return taken < landing->most && landing->kept_by[keeper] < landing->most - taken;
 }
 
 /* Keeps @piece, which is aligned, where it is. False when that may not be. */

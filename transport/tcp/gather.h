@@ -52,7 +52,8 @@ void landing_measure(struct landing *landing, uint32_t len, bool shared);
 
 /*
  * Bytes that may be asked of a host that was asked for @outstanding already, so that all that hosts
- * send has its place and none of them takes the place of the others. A multiple of 4096.
+ * send has its place and none of them takes the place of the others. A multiple of 4096; never 0 for
+ * one that was asked for nothing.
  */
 uint64_t landing_room(const struct landing *landing, uint64_t outstanding);
 

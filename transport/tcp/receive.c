@@ -281,12 +281,6 @@ void conn_grant(struct conn *conn)
 		/* Whole commands, unless one alone is larger than the window: then piece by piece. */
 		if (left > room && conn->r2t_outstanding)
 			return;
-		/* Others have what the receive area holds: until some of it comes back. */
-		if (!room) {
-			if (list_empty(&conn->zcrx_waiting_link))
-				list_add_tail(&conn->zcrx->waiting, &conn->zcrx_waiting_link);
-			return;
-		}
 		tcmd->r2t_offset = tcmd->granted;
 		tcmd->r2t_len = MIN(left, room);
 		tcmd->granted += tcmd->r2t_len;

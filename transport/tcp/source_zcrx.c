@@ -83,7 +83,6 @@ static void zcrx_drop_held(struct conn *conn)
 	}
 	conn->zcrx_held_n = 0;
 	list_del(&conn->zcrx_starved_link);
-	list_del(&conn->zcrx_waiting_link);
 	list_del(&conn->zcrx_paused_link);
 }
 
@@ -182,16 +181,7 @@ static void greediest_close(struct zcrx *zcrx)
 	zcrx_drop_held(most);
 }
 
-/* Those who wait for room go on in turn, each as far as there is some. */
-static void waiting_serve(struct zcrx *zcrx)
-{
-	struct list waiting = LIST_INIT(waiting), *node;
-
-	list_splice_tail(&waiting, &zcrx->waiting);
-	while ((node = list_pop(&waiting)))
-		conn_grant(list_entry(node, struct conn, zcrx_waiting_link));
-}
-
+/* There are chunks again. */
 static void starved_serve(struct zcrx *zcrx)
 {
 	struct list starved = LIST_INIT(starved), *node;
@@ -205,8 +195,6 @@ static void queue_turn(struct zcrx *zcrx)
 {
 	if (zcrx_refill(zcrx))
 		starved_serve(zcrx);
-	if (!list_empty(&zcrx->waiting))
-		waiting_serve(zcrx);
 	if (unlikely(zcrx_is_short(zcrx)))
 		greediest_close(zcrx);
 }

@@ -87,7 +87,6 @@ struct conn {
 	uint32_t zcrx_left;     /* bytes that the armed receive may still bring */
 	uint32_t zcrx_held_n;
 	struct list zcrx_starved_link; /* zcrx->starved */
-	struct list zcrx_waiting_link; /* zcrx->waiting */
 	struct list zcrx_paused_link; /* zcrx->paused */
 	struct tcp_cmd *capsule; /* its in-capsule data comes next */
 	struct tcp_cmd *payload; /* owner of the payload that is being received; NULL: dropped */

@@ -187,7 +187,6 @@ int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *o
 		.event_op.done = event_done,
 	};
 	list_init(&zcrx->starved);
-	list_init(&zcrx->waiting);
 	list_init(&zcrx->paused);
 	while (entries < n && entries < ENTRIES_MAX)
 		entries *= 2;

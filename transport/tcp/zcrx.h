@@ -58,7 +58,6 @@ struct zcrx {
 	struct zcrx_abi_stats *kernel_stats; /* NULL: the kernel keeps none */
 	struct op event_op;
 	struct list starved;  /* conn.zcrx_starved_link: their receive ended for want of chunks */
-	struct list waiting;  /* conn.zcrx_waiting_link: wait for room to be granted */
 	struct list paused;   /* conn.zcrx_paused_link: hold fragments that they do not parse */
 	struct zcrx_held *held;
 	struct list held_free;
