@@ -170,7 +170,7 @@ const struct setting settings[] = {
 			"[memory] per_worker.",
 	}, {
 		ROW(LISTENER, listener, send_zc_min), .key = "send_zc_min", .type = &value_size,
-		.min = 4096, .max = MAX_TRANSFER, .multiple = 512, .zero = "never", .def = "16K",
+		.min = 4096, .max = MAX_TRANSFER, .multiple = 512, .zero = "never", .def = "32K",
 		.help = "Reads of this size and more are sent by zero-copy, where kernel and NIC "
 			"can do it.",
 	}, {

@@ -75,6 +75,12 @@ int area_create(struct area *area, const char *provider, const struct area_spec 
 /* Gives the memory back. The area must be in no loop's table; harmless when create failed. */
 void area_destroy(struct area *area);
 
+/*
+ * Is some of the area in pages larger than 4 KiB: of the hugetlb pool, or transparent ones? Asks
+ * /proc; true when that cannot be read. Not on the path of a command.
+ */
+bool area_has_huge_pages(const struct area *area);
+
 /* Adds a reason to area->why_not, behind those that are there. */
 void area_why_not(struct area *area, const char *fmt, ...) __printf(2, 3);
 

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Zero-copy sends. A batch with large payload leaves from the pages of the worker's area: they are a
- * registered buffer, so that none are pinned for it, and all of the batch has to be in there, headers
- * too. The kernel says twice that it is done: when it took the batch, so that the next one may go, and
- * when the peer has it all, so that commands and headers may. Until then nothing of them changes or is
- * freed, not even when the connection dies: TCP sends from there whatever is lost under way.
+ * Zero-copy sends. A batch with large payload leaves from the pages of the worker's area. The kernel
+ * says twice that it is done: when it took the batch, so that the next one may go, and when the peer
+ * has it all, so that commands and headers may. Until then nothing of them changes or is freed, not
+ * even when the connection dies: TCP sends from there whatever is lost under way.
+ *
+ * The area is a registered buffer, so that no pages are pinned for a send, and all of the batch has to
+ * be in there, headers too. Where it has huge pages, user addresses do better: pinning one such page
+ * costs little, and for a piece of a registered buffer the kernel (up to 7.3 at least) charges the
+ * socket with the offset in its page beside the length. With 2 MiB for a few KiB the socket's send
+ * buffer is full at once, and the connection slow.
  *
  * Each such batch ends its TCP segment (MSG_EOR). The kernel would add the next one to it, and then
  * notify of none of them before all are through: as long as there is always more to send, of none ever.
@@ -62,6 +67,7 @@ int zc_worker_init(struct tcp_worker *tcp)
 		list_add_tail(&tcp->zc_free, &tcp->zc_sends[i].link);
 	}
 	tcp->zc_n_free = TCP_ZC_SENDS;
+	tcp->zc_fixed = !area_has_huge_pages(&worker->area);
 	return 0;
 }
 
@@ -175,6 +181,7 @@ static void headers_move(struct tx_batch *batch, char *room)
 
 bool zc_submit(struct conn *conn)
 {
+	const unsigned flags = MSG_WAITALL | MSG_NOSIGNAL | MSG_EOR;
 	struct tx_batch *batch = &conn->tx;
 	struct io_uring_sqe *sqe;
 	struct zc_send *zc;
@@ -188,9 +195,11 @@ bool zc_submit(struct conn *conn)
 	list_splice_tail(&zc->cmds, &batch->cmds);
 	conn->zc.sending = zc;
 	sqe = loop_sqe(conn_loop(conn));
-	io_uring_prep_sendmsg_zc_fixed(sqe, conn->fd, &batch->msg,
-				       MSG_WAITALL | MSG_NOSIGNAL | MSG_EOR,
-				       (unsigned)conn->queue.worker->area.fixed_index);
+	if (conn->tcp->zc_fixed)
+		io_uring_prep_sendmsg_zc_fixed(sqe, conn->fd, &batch->msg, flags,
+					       (unsigned)conn->queue.worker->area.fixed_index);
+	else
+		io_uring_prep_sendmsg_zc(sqe, conn->fd, &batch->msg, flags);
 	sqe->ioprio |= IORING_SEND_ZC_REPORT_USAGE;
 	zc->op.done = zc_done;
 	loop_bind(sqe, &zc->op);

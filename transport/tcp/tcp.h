@@ -143,6 +143,7 @@ struct tcp_worker {
 	char *rx_memory;
 	/* Zero-copy sends. */
 	struct zc_send *zc_sends; /* TCP_ZC_SENDS; NULL: the worker's memory allows none */
+	bool zc_fixed;            /* from the registered buffer; else from user addresses */
 	struct span zc_headers;   /* of all of them */
 	struct list zc_free;      /* zc_send.link */
 	unsigned zc_n_free;

@@ -27,7 +27,8 @@
 
 enum {
 	CALIBRATION_INSTRUCTIONS = 100 * 1000 * 1000,
-	SENDS_MIN = 24,
+	SENDS_MIN = 12,
+	WARM_UP_SENDS = 4,
 	NUMBER_MAX = 1000,
 };
 
@@ -127,7 +128,7 @@ static void row_turn(int fd, const struct load_row *row, const struct settings *
 
 	if (sends < SENDS_MIN)
 		sends = SENDS_MIN;
-	row_send(fd, row, SENDS_MIN);
+	row_send(fd, row, WARM_UP_SENDS);
 	start = span_now();
 	result = row_send(fd, row, sends);
 	span = span_since(&start);

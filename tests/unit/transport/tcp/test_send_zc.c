@@ -65,6 +65,7 @@ static int rig_open(void **state)
 	list_init(&rig->tcp.conns);
 	list_init(&rig->tcp.dirty);
 	assert_int_equal(zc_worker_init(&rig->tcp), 0);
+	rig->tcp.zc_fixed = true; /* whatever pages the test got */
 	rig->listener.config = &rig->config;
 	rig->listener.ops = &tcp_transport;
 	rig->pool_free = rig->worker.pool.free_bytes;
@@ -177,8 +178,10 @@ static struct sent sent_take(void)
 	assert_true(sent.zc || sqe->opcode == IORING_OP_SENDMSG);
 	if (sent.zc) {
 		assert_int_equal(sqe->ioprio,
-				 IORING_RECVSEND_FIXED_BUF | IORING_SEND_ZC_REPORT_USAGE);
-		assert_int_equal(sqe->buf_index, rig->worker.area.fixed_index);
+				 IORING_SEND_ZC_REPORT_USAGE |
+					 (rig->tcp.zc_fixed ? IORING_RECVSEND_FIXED_BUF : 0));
+		assert_int_equal(sqe->buf_index,
+				 rig->tcp.zc_fixed ? rig->worker.area.fixed_index : 0);
 	}
 	assert_int_equal(sqe->msg_flags, MSG_WAITALL | MSG_NOSIGNAL | (sent.zc ? MSG_EOR : 0));
 	msg = (const struct msghdr *)(uintptr_t)sqe->addr;
@@ -262,6 +265,21 @@ static void held_until_notified(void **state)
 	assert_int_equal(conn->queue.n_busy, 0);
 	assert_int_equal(conn->zc.bytes, 2 * LARGE + 4096);
 	assert_int_equal(conn->zc.copied_bytes, 0);
+	conn_end(conn);
+}
+
+static void huge_pages_by_their_addresses(void **state)
+{
+	struct conn *conn = conn_make();
+	struct sent sent;
+
+	(void)state;
+	rig->tcp.zc_fixed = false;
+	respond(conn, LARGE, CMD_MEMORY_POOL);
+	turn();
+	sent = take_whole(true);
+	complete(&sent, 0, NOTIF);
+	assert_int_equal(conn->queue.n_busy, 0);
 	conn_end(conn);
 }
 
@@ -633,6 +651,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(held_until_notified),
+		CASE(huge_pages_by_their_addresses),
 		CASE(only_what_is_worth_it),
 		CASE(memory_of_a_backend_is_copied),
 		CASE(many_headers_are_copied),
