@@ -260,6 +260,8 @@ static void tcp_describe(const struct queue *queue, struct json_object *object)
 	json_object_object_add(object, "r2t_outstanding_bytes",
 			       json_object_new_int64(conn->r2t_outstanding));
 	json_object_object_add(object, "source", json_object_new_string(conn->source->name));
+	json_object_object_add(object, "send_zc_pending",
+			       json_object_new_uint64(conn->zc.pending));
 	json_object_object_add(object, "send_zc_bytes", json_object_new_uint64(conn->zc.bytes));
 	json_object_object_add(object, "send_zc_copied_bytes",
 			       json_object_new_uint64(conn->zc.copied_bytes));
