@@ -11,8 +11,10 @@
  * socket with the offset in its page beside the length. With 2 MiB for a few KiB the socket's send
  * buffer is full at once, and the connection slow.
  *
- * Each such batch ends its TCP segment (MSG_EOR). The kernel would add the next one to it, and then
- * notify of none of them before all are through: as long as there is always more to send, of none ever.
+ * What is sent while the last segment of the send before has not left is added to that segment, and the
+ * two are chained: the kernel notifies of none before all of a chain are through (and says of some that
+ * they were copied, which they were not). With always more to send that is never, so a chain is ended
+ * after some bytes by MSG_EOR: nothing is added to such a segment. It costs a packet, so not each time.
  *
  * A batch never waits for its turn here: it goes by an ordinary send when it is not worth it, when as
  * many await their notification as may, or when the kernel copies what this connection sends anyway
@@ -75,7 +77,6 @@ void zc_worker_fini(struct tcp_worker *tcp)
 {
 	if (!tcp->zc_sends)
 		return;
-	assert(tcp->zc_n_free == TCP_ZC_SENDS);
 	pool_put(&tcp->worker->pool, &tcp->zc_headers);
 	free(tcp->zc_sends);
 }
@@ -167,6 +168,16 @@ static void zc_done(struct op *op, int res, uint32_t flags)
 	conn_sent_zc(zc->conn, res);
 }
 
+/* Flags of a send of @len bytes, which is added to the chain or ends it. */
+static unsigned zc_flags(struct conn_zc *zc, uint32_t len)
+{
+	zc->chain_len += len;
+	if (zc->chain_len < TCP_ZC_CHAIN)
+		return MSG_WAITALL | MSG_NOSIGNAL;
+	zc->chain_len = 0;
+	return MSG_WAITALL | MSG_NOSIGNAL | MSG_EOR;
+}
+
 /* Headers to where they may stay when the next batch is being built. */
 static void headers_move(struct tx_batch *batch, char *room)
 {
@@ -181,10 +192,10 @@ static void headers_move(struct tx_batch *batch, char *room)
 
 bool zc_submit(struct conn *conn)
 {
-	const unsigned flags = MSG_WAITALL | MSG_NOSIGNAL | MSG_EOR;
 	struct tx_batch *batch = &conn->tx;
 	struct io_uring_sqe *sqe;
 	struct zc_send *zc;
+	unsigned flags;
 
 	if (!batch->zc_worth || batch->mapped || batch->headers_len > TCP_ZC_HEADERS)
 		return false;
@@ -194,6 +205,7 @@ bool zc_submit(struct conn *conn)
 	headers_move(batch, zc->headers);
 	list_splice_tail(&zc->cmds, &batch->cmds);
 	conn->zc.sending = zc;
+	flags = zc_flags(&conn->zc, batch->left);
 	sqe = loop_sqe(conn_loop(conn));
 	if (conn->tcp->zc_fixed)
 		io_uring_prep_sendmsg_zc_fixed(sqe, conn->fd, &batch->msg, flags,

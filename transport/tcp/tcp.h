@@ -28,7 +28,8 @@ enum tcp_limits {
 	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
 	TCP_ZC_SENDS = 64,       /* of a worker whose pages the kernel may be reading */
 	TCP_ZC_HEADERS = 4096,   /* of one of them: a page */
-	TCP_ZC_COPIED = 4,       /* in a row that the kernel copied: no more are tried */
+	TCP_ZC_CHAIN = 262144,   /* bytes of sends for which the kernel may notify at once */
+	TCP_ZC_COPIED = 16,      /* in a row that the kernel copied: no more are tried */
 	TCP_ZC_AGAIN_S = 60,     /* until one is tried again */
 };
 
@@ -76,6 +77,7 @@ struct conn_zc {
 	uint32_t min;     /* bytes of a command's payload for which it pays; 0: never */
 	unsigned pending; /* sends that are not over */
 	struct zc_send *sending; /* as which the batch in flight began, or NULL */
+	uint32_t chain_len;  /* bytes of sends that may be chained to each other */
 	unsigned copied_run; /* sends that the kernel copied since it last did not */
 	uint64_t again_ns;   /* CLOCK_MONOTONIC: none is tried before */
 	uint64_t bytes;      /* payload that left from its pages */

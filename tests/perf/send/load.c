@@ -9,7 +9,7 @@
 #include "base/loop.h"
 #include "memory.h"
 
-enum { HEADERS_BYTES = 4096, SLOT_BYTES = LOAD_BATCH_BYTES + HEADERS_BYTES };
+enum { CHAIN_BYTES = 256 * 1024, HEADERS_BYTES = 4096, SLOT_BYTES = LOAD_BATCH_BYTES + HEADERS_BYTES };
 
 /* A batch: its memory is free again when the last completion came. */
 struct slot {
@@ -30,6 +30,7 @@ static unsigned pending;
 static int run_fd;
 static const struct load_row *run_row;
 static uint64_t run_left;
+static unsigned run_chain; /* bytes that may be chained */
 static struct load_result run_result;
 
 const char *load_mode_name(enum load_mode mode)
@@ -48,7 +49,15 @@ static void slot_free(struct slot *slot)
 static void slot_submit(struct slot *slot)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-	const unsigned flags = MSG_WAITALL | MSG_NOSIGNAL, zc_flags = flags | MSG_EOR;
+	const unsigned flags = MSG_WAITALL | MSG_NOSIGNAL;
+	unsigned zc_flags = flags;
+
+	/* As the daemon: no endless chains of sends that are notified of at once. */
+	run_chain += run_row->commands * run_row->payload_bytes;
+	if (run_chain >= CHAIN_BYTES) {
+		run_chain = 0;
+		zc_flags |= MSG_EOR;
+	}
 
 	switch (run_row->mode) {
 	case MODE_SEND:

@@ -24,7 +24,7 @@ enum {
 /* A request that the ring got. */
 struct sent {
 	struct op *op;
-	bool zc;
+	bool zc, eor;
 	uint32_t len;
 	struct iovec iov[TCP_TX_IOVS];
 	int n_iov;
@@ -183,7 +183,9 @@ static struct sent sent_take(void)
 		assert_int_equal(sqe->buf_index,
 				 rig->tcp.zc_fixed ? rig->worker.area.fixed_index : 0);
 	}
-	assert_int_equal(sqe->msg_flags, MSG_WAITALL | MSG_NOSIGNAL | (sent.zc ? MSG_EOR : 0));
+	assert_int_equal(sqe->msg_flags & ~MSG_EOR, MSG_WAITALL | MSG_NOSIGNAL);
+	sent.eor = sqe->msg_flags & MSG_EOR;
+	assert_true(sent.zc || !sent.eor);
 	msg = (const struct msghdr *)(uintptr_t)sqe->addr;
 	sent.n_iov = (int)msg->msg_iovlen;
 	memcpy(sent.iov, msg->msg_iov, (size_t)sent.n_iov * sizeof(struct iovec));
@@ -399,6 +401,38 @@ static void no_notification_to_come(void **state)
 	complete(&zc, -EINVAL, 0);
 	take_whole(false);
 	assert_int_equal(conn->queue.n_busy, 0);
+	conn_end(conn);
+}
+
+/* The kernel notifies of a chain when all of it is through, so none may go on for ever. */
+static void chains_end(void **state)
+{
+	struct conn *conn = conn_make();
+	struct sent sents[3 * TCP_ZC_CHAIN / LARGE];
+	unsigned n_eor = 0;
+	uint32_t chain = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(sents); i++) {
+		respond(conn, LARGE, CMD_MEMORY_POOL);
+		turn();
+		sents[i] = take_whole(true);
+		chain += sents[i].len;
+		assert_int_equal(sents[i].eor, chain >= TCP_ZC_CHAIN);
+		n_eor += sents[i].eor;
+		if (sents[i].eor)
+			chain = 0;
+	}
+	assert_in_range(n_eor, 2, 3);
+	for (unsigned i = 0; i < ARRAY_SIZE(sents); i++)
+		complete(&sents[i], 0, NOTIF);
+	for (unsigned i = 0; i < 3; i++) { /* one that is large by itself is alone */
+		respond(conn, 2 * TCP_ZC_CHAIN, CMD_MEMORY_POOL);
+		turn();
+		sents[i] = take_whole(true);
+		assert_true(sents[i].eor);
+		complete(&sents[i], 0, NOTIF);
+	}
 	conn_end(conn);
 }
 
@@ -657,6 +691,7 @@ int main(void)
 		CASE(many_headers_are_copied),
 		CASE(rest_goes_by_ordinary_send),
 		CASE(no_notification_to_come),
+		CASE(chains_end),
 		CASE(gives_up_on_copies),
 		CASE(bound_is_shared),
 		CASE(dead_waits_for_notifications),
