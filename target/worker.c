@@ -71,7 +71,9 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 			  worker->area.why_not);
 		return rc;
 	}
-	rc = pool_init(&worker->pool, &worker->area, 0, worker->area.size);
+	worker->headers =
+		(struct span){ &worker->area, worker->area.size - WORKER_HEADERS, WORKER_HEADERS };
+	rc = pool_init(&worker->pool, &worker->area, 0, worker->headers.offset);
 	if (rc) {
 		log_error("worker %u: cannot get memory for the table of data buffers",
 			  worker->index);

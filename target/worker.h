@@ -24,7 +24,8 @@ struct worker {
 	int cpu; /* -1: not pinned */
 	struct loop loop;
 	struct area area;
-	struct pool pool;
+	struct pool pool;    /* all of the area but what is next */
+	struct span headers; /* WORKER_HEADERS bytes: for what a transport sends along with payload */
 	struct bounce bounce; /* where memory.bounce is set */
 	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */

@@ -25,8 +25,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/limits.h"
 #include "base/sendzc.h"
 #include "transport/tcp/tcp.h"
+
+_Static_assert((int)TCP_ZC_SENDS * TCP_ZC_HEADERS <= (int)WORKER_HEADERS, "headers fit");
 
 struct datapath_fact zc_fact(const struct config_listener *config)
 {
@@ -60,12 +63,8 @@ int zc_worker_init(struct tcp_worker *tcp)
 	tcp->zc_sends = calloc(TCP_ZC_SENDS, sizeof(*tcp->zc_sends));
 	if (!tcp->zc_sends)
 		return -ENOMEM;
-	if (pool_get(&worker->pool, TCP_ZC_SENDS * TCP_ZC_HEADERS, &tcp->zc_headers)) {
-		free(tcp->zc_sends);
-		return -ENOMEM;
-	}
 	for (unsigned i = 0; i < TCP_ZC_SENDS; i++) {
-		tcp->zc_sends[i].headers = (char *)span_ptr(&tcp->zc_headers) + i * TCP_ZC_HEADERS;
+		tcp->zc_sends[i].headers = (char *)span_ptr(&worker->headers) + i * TCP_ZC_HEADERS;
 		list_add_tail(&tcp->zc_free, &tcp->zc_sends[i].link);
 	}
 	tcp->zc_n_free = TCP_ZC_SENDS;
@@ -75,9 +74,6 @@ int zc_worker_init(struct tcp_worker *tcp)
 
 void zc_worker_fini(struct tcp_worker *tcp)
 {
-	if (!tcp->zc_sends)
-		return;
-	pool_put(&tcp->worker->pool, &tcp->zc_headers);
 	free(tcp->zc_sends);
 }
 

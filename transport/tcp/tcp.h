@@ -69,7 +69,7 @@ struct zc_send {
 	bool taken;       /* nothing of the batch is left to be sent */
 	bool notified;
 	uint32_t payload_len; /* that was sent from its pages */
-	char *headers;        /* TCP_ZC_HEADERS bytes of the worker's area */
+	char *headers;        /* TCP_ZC_HEADERS bytes of worker->headers */
 };
 
 /* A connection's zero-copy sends. */
@@ -146,7 +146,6 @@ struct tcp_worker {
 	/* Zero-copy sends. */
 	struct zc_send *zc_sends; /* TCP_ZC_SENDS; NULL: the worker's memory allows none */
 	bool zc_fixed;            /* from the registered buffer; else from user addresses */
-	struct span zc_headers;   /* of all of them */
 	struct list zc_free;      /* zc_send.link */
 	unsigned zc_n_free;
 };
@@ -217,7 +216,7 @@ void conn_send_cancel(struct conn *conn);
 
 /* Can the kernel, the workers' memory and the configuration do with zero-copy sends? */
 struct datapath_fact zc_fact(const struct config_listener *config);
-/* Takes from the worker's pool what zero-copy sends need of it. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int zc_worker_init(struct tcp_worker *tcp);
 void zc_worker_fini(struct tcp_worker *tcp);
 /* Sends the batch conn->tx by zero-copy. False: it has to go by an ordinary send. */
