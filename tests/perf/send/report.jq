@@ -24,7 +24,7 @@ def percent: . * 1000 | round / 10;
 			| .payload_bytes) | min) as $least
 		| "\($least) (\($pages) pages)"] | join(", ")),
 	"",
-	verdict($rows[0] | length == 84) + " all 84 rows measured",
+	verdict($rows[0] | length == 72) + " all 72 rows measured",
 	verdict($off | all(. >= 0 and . < 0.01)) + " the counter counts a known loop within 1 %",
 	verdict($done | all(.copied * 2 < .sends)) +
 		" zero-copy sends are not copied; it is said of \($zc | map(.copied) | add) of " +
