@@ -91,6 +91,7 @@ struct config_listener {
 	enum config_require require;
 	uint32_t in_capsule;  /* bytes of data in a capsule of I/O queues: 0..16384, by 16 */
 	uint32_t r2t_window;  /* bytes granted to one connection at a time */
+	uint32_t send_zc_min; /* bytes of a read from which on it is sent by zero-copy; 0: never */
 	bool header_digest;   /* false: refused when a host asks */
 	bool data_digest;
 	bool discovery_only;

@@ -209,6 +209,11 @@ const struct setting settings[] = {
 		.help = "Data that one connection may be asked to send at a time; at most "
 			"[memory] per_worker.",
 	}, {
+		ROW(LISTENER, listener, send_zc_min), .key = "send_zc_min", .type = &value_size,
+		.min = 4096, .max = MAX_TRANSFER, .multiple = 512, .zero = "never", .def = "32K",
+		.help = "Reads of this size and more are sent by zero-copy, where kernel and NIC "
+			"can do it.",
+	}, {
 		ROW(LISTENER, listener, header_digest), .key = "header_digest",
 		.type = &value_bool, .def = "yes",
 		.help = "Grant header digests to hosts that ask for them.",

@@ -83,6 +83,12 @@ void area_destroy(struct area *area);
 /* A dma-buf of a part of the area, as area_ops.export; -EOPNOTSUPP when its provider cannot. */
 int area_export(const struct area *area, uint64_t offset, uint64_t size);
 
+/*
+ * Is some of the area in pages larger than 4 KiB: of the hugetlb pool, or transparent ones? Asks
+ * /proc; true when that cannot be read. Not on the path of a command.
+ */
+bool area_has_huge_pages(const struct area *area);
+
 /* Adds a reason to area->why_not, behind those that are there. */
 void area_why_not(struct area *area, const char *fmt, ...) __printf(2, 3);
 

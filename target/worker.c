@@ -70,18 +70,20 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 			  (unsigned long long)(spec.size >> 20), worker->area.why_not);
 		return rc;
 	}
-	rc = pool_init(&worker->pool, &worker->area, 0, options->memory_bytes);
+	worker->receive = (struct worker_receive){
+		.offset = options->memory_bytes,
+		.bytes = options->receive_bytes,
+		.n = options->receive_areas,
+	};
+	worker->headers = (struct span){ &worker->area, options->memory_bytes - WORKER_HEADERS,
+					 WORKER_HEADERS };
+	rc = pool_init(&worker->pool, &worker->area, 0, worker->headers.offset);
 	if (rc) {
 		log_error("worker %u: cannot get memory for the table of data buffers",
 			  worker->index);
 		area_destroy(&worker->area);
 		return rc;
 	}
-	worker->receive = (struct worker_receive){
-		.offset = options->memory_bytes,
-		.bytes = options->receive_bytes,
-		.n = options->receive_areas,
-	};
 	/* A refusal costs a rung, which `sluicectl datapath` explains, not the start. */
 	if (area_register_fixed(&worker->area, &worker->loop, SLOT_DATA))
 		log_write(worker->area.faces & AREA_FACE_FIXED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,

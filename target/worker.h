@@ -31,8 +31,9 @@ struct worker {
 	int cpu; /* -1: not pinned */
 	struct loop loop;
 	struct area area;
-	struct pool pool;
-	struct worker_receive receive; /* other parts of `area`, behind those of `pool` */
+	struct pool pool;    /* of the area, from its begin to what is next */
+	struct span headers; /* WORKER_HEADERS bytes: for what a transport sends along with payload */
+	struct worker_receive receive; /* the rest of the area */
 	struct bounce bounce; /* where memory.bounce is set */
 	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */

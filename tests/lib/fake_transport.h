@@ -410,7 +410,7 @@ static inline void fake_target_start(const char *text, unsigned n)
 			.index = n_workers,
 			.cpu = -1,
 			.memory_provider = "auto",
-			.memory_bytes = FAKE_MEMORY,
+			.memory_bytes = FAKE_MEMORY + WORKER_HEADERS,
 			.backends = fake_config.n_namespaces,
 		};
 

@@ -26,6 +26,10 @@ static void conn_timed_out(struct timer *timer)
 	struct conn *conn = container_of(timer, struct conn, timer);
 	static const struct linger reset = { .l_onoff = 1 };
 
+	if (conn->state == CONN_DEAD) {
+		conn_reset(conn);
+		return;
+	}
 	if (conn->state == CONN_OPEN)
 		log_peer("%s: no Connect within %u seconds; closing the connection",
 			 conn->queue.peer, CONNECT_TIMEOUT_MS / 1000);
@@ -72,6 +76,8 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;
 	conn->hpda_align = 4;
+	if (listener->path.transmit == DATAPATH_TRANSMIT_ZC)
+		conn->zc.min = listener->config->send_zc_min;
 	rx_init(&conn->rx, &conn_rx_ops);
 	list_init(&conn->zcrx_held);
 	list_init(&conn->zcrx_starved_link);
@@ -105,8 +111,19 @@ void conn_dead(struct conn *conn)
 	if (conn->rx_armed)
 		loop_cancel(conn_loop(conn), &conn->rx_op);
 	if (conn->tx.busy)
-		loop_cancel(conn_loop(conn), &conn->tx_op);
+		conn_send_cancel(conn);
+	if (conn->zc.pending)
+		conn_timer(conn, TCP_RESET_MS);
 	conn_touch(conn);
+}
+
+void conn_reset(struct conn *conn)
+{
+	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+	/* TCP would try for TCP_DEAD_PEER_S, and hold the commands' buffers as long. */
+	if (conn->state == CONN_DEAD && conn->zc.pending)
+		connect(conn->fd, &nobody, sizeof(nobody));
 }
 
 void conn_fault(struct conn *conn, const struct pdu_fault *fault)
@@ -143,6 +160,7 @@ static void conn_gone(struct conn *conn)
 	struct list live = LIST_INIT(live), *node;
 
 	conn->gone = true;
+	loop_timer_stop(conn_loop(conn), &conn->timer);
 	conn->source->drop_held(conn);
 	if (conn->zcrx)
 		conn->zcrx->landing.granted -= conn->r2t_outstanding;
@@ -160,7 +178,7 @@ static void conn_gone(struct conn *conn)
 void conn_turn(struct conn *conn)
 {
 	if (conn->state == CONN_DEAD) {
-		if (!conn->rx_armed && !conn->tx.busy && !conn->gone)
+		if (!conn->rx_armed && !conn->tx.busy && !conn->zc.pending && !conn->gone)
 			conn_gone(conn);
 		return;
 	}

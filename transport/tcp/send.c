@@ -2,6 +2,7 @@
 /*
  * Sending: what a turn produced for a connection leaves in one SENDMSG, with payload straight from
  * where it lies. One is in flight at a time, so nothing overtakes; meanwhile the next one gathers.
+ * send_zc.c has the kernel send large payload from its pages instead of a copy.
  */
 #include <assert.h>
 #include <string.h>
@@ -89,6 +90,15 @@ static void batch_data(struct conn *conn, struct tx_batch *batch, const struct c
 	batch->msg.msg_iovlen += (size_t)spanv_iovec(&cmd->data, 0, cmd->data_len,
 						     &batch->iov[batch->msg.msg_iovlen], n_iovs);
 	batch->left += cmd->data_len;
+	batch->payload_len += cmd->data_len;
+	/*
+	 * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends
+	 * a second time from its pages would not be what it sent before.
+	 */
+	if (cmd->memory == CMD_MEMORY_MAPPED)
+		batch->mapped = true;
+	else if (conn->zc.min && cmd->data_len >= conn->zc.min)
+		batch->zc_worth = true;
 	if (conn->ddgst) {
 		uint32_t crc = spanv_crc32c(&cmd->data, 0, cmd->data_len, CRC32C_INIT);
 		le32_t digest = le32(crc32c_final(crc));
@@ -165,11 +175,20 @@ void conn_send(struct conn *conn)
 	batch->busy = true;
 	batch->msg = (struct msghdr){ .msg_iov = batch->iov };
 	batch->headers_len = 0;
+	batch->payload_len = 0;
 	batch->left = 0;
+	batch->zc_worth = false;
+	batch->mapped = false;
 	list_init(&batch->cmds);
 	batch_fill(conn, batch);
 	assert(batch->left);
-	batch_submit(conn);
+	if (!zc_submit(conn))
+		batch_submit(conn);
+}
+
+void conn_send_cancel(struct conn *conn)
+{
+	loop_cancel(conn_loop(conn), conn->zc.sending ? &conn->zc.sending->op : &conn->tx_op);
 }
 
 /* Takes @n sent bytes off the front. */
@@ -190,27 +209,51 @@ static void batch_advance(struct tx_batch *batch, uint32_t n)
 	}
 }
 
+/* All of the batch is taken, or nothing more of it will be. */
+static void batch_end(struct conn *conn)
+{
+	struct list *node;
+
+	conn->tx.busy = false;
+	if (conn->zc.sending)
+		zc_taken(conn);
+	while ((node = list_pop(&conn->tx.cmds)))
+		if (conn->state != CONN_DEAD)
+			cmd_release(&list_entry(node, struct tcp_cmd, tx_link)->cmd);
+	if (conn->state != CONN_OPEN || conn_has_output(conn))
+		conn_touch(conn);
+}
+
+/* Takes off what was sent, and sends the rest. False: there is none, or nobody to take it. */
+static bool batch_go_on(struct conn *conn, int res)
+{
+	if (conn->state == CONN_DEAD)
+		return false;
+	if (res > 0)
+		batch_advance(&conn->tx, (uint32_t)res);
+	if (!conn->tx.left)
+		return false;
+	batch_submit(conn);
+	return true;
+}
+
 void conn_sent(struct op *op, int res, uint32_t flags)
 {
 	struct conn *conn = container_of(op, struct conn, tx_op);
-	struct list *node;
 
 	(void)flags;
-	if (res > 0 && conn->state != CONN_DEAD) {
-		batch_advance(&conn->tx, (uint32_t)res);
-		if (conn->tx.left) {
-			batch_submit(conn);
-			return;
-		}
-	}
-	while ((node = list_pop(&conn->tx.cmds)))
-		if (res > 0 && conn->state != CONN_DEAD)
-			cmd_release(&list_entry(node, struct tcp_cmd, tx_link)->cmd);
-	conn->tx.busy = false;
+	if (res > 0 && batch_go_on(conn, res))
+		return;
 	if (res <= 0)
 		conn_dead(conn);
-	if (conn->state != CONN_OPEN || conn_has_output(conn))
-		conn_touch(conn);
+	batch_end(conn);
+}
+
+void conn_sent_zc(struct conn *conn, int res)
+{
+	/* Whatever kept it from sending more, an ordinary send tells whether the connection is at fault. */
+	if (!batch_go_on(conn, res))
+		batch_end(conn);
 }
 
 void conn_respond(struct cmd *cmd)

@@ -35,12 +35,18 @@ static int tcp_worker_init(struct worker *worker)
 	list_init(&tcp->arrivals);
 	list_init(&tcp->dirty);
 	rc = recv_worker_init(tcp);
-	if (rc) {
-		free(tcp);
-		return rc;
-	}
+	if (rc)
+		goto fail;
+	rc = zc_worker_init(tcp);
+	if (rc)
+		goto fail_source;
 	worker->transport_state[0] = tcp;
 	return 0;
+fail_source:
+	recv_worker_fini(tcp);
+fail:
+	free(tcp);
+	return rc;
 }
 
 static void tcp_worker_fini(struct worker *worker)
@@ -48,13 +54,15 @@ static void tcp_worker_fini(struct worker *worker)
 	struct tcp_worker *tcp = tcp_of(worker);
 
 	tcp_queues_fini(tcp);
+	zc_worker_fini(tcp);
 	recv_worker_fini(tcp);
 	free(tcp);
 }
 
 static uint64_t tcp_worker_bytes(void)
 {
-	return sizeof(struct tcp_worker) + recv_worker_bytes();
+	return sizeof(struct tcp_worker) + TCP_ZC_SENDS * sizeof(struct zc_send) +
+	       recv_worker_bytes();
 }
 
 static uint64_t tcp_connection_bytes(unsigned depth)
@@ -278,8 +286,10 @@ static void tcp_drain(struct worker *worker)
 
 static void tcp_kill(struct worker *worker)
 {
-	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
+	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link) {
 		conn_dead(conn);
+		conn_reset(conn);
+	}
 }
 
 /* ------------------------------------------------------------------------------------------ queues */
@@ -287,7 +297,7 @@ static void tcp_kill(struct worker *worker)
 static void tcp_facts(const struct config_listener *config, struct datapath_facts *facts)
 {
 	tcp_queues_facts(config, facts);
-	facts->send_zc = (struct datapath_fact){ false, "this build has no zero-copy send" };
+	facts->send_zc = zc_fact(config);
 }
 
 static void tcp_connected(struct queue *queue)
@@ -326,6 +336,11 @@ static void tcp_describe(const struct queue *queue, struct json_object *object)
 	json_object_object_add(object, "r2t_outstanding_bytes",
 			       json_object_new_int64(conn->r2t_outstanding));
 	json_object_object_add(object, "source", json_object_new_string(conn->source->name));
+	json_object_object_add(object, "send_zc_pending",
+			       json_object_new_uint64(conn->zc.pending));
+	json_object_object_add(object, "send_zc_bytes", json_object_new_uint64(conn->zc.bytes));
+	json_object_object_add(object, "send_zc_copied_bytes",
+			       json_object_new_uint64(conn->zc.copied_bytes));
 }
 
 const struct transport_ops tcp_transport = {

@@ -28,6 +28,12 @@ enum tcp_limits {
 	TCP_BACKLOG = 1024,
 	TCP_DEAD_PEER_S = 120,   /* without any answer of the other end */
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
+	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
+	TCP_ZC_SENDS = 64,       /* of a worker whose pages the kernel may be reading */
+	TCP_ZC_HEADERS = 4096,   /* of one of them: a page */
+	TCP_ZC_CHAIN = 262144,   /* bytes of sends for which the kernel may notify at once */
+	TCP_ZC_COPIED = 16,      /* in a row that the kernel copied: no more are tried */
+	TCP_ZC_AGAIN_S = 60,     /* until one is tried again */
 };
 
 struct tcp_cmd {
@@ -47,9 +53,39 @@ struct tx_batch {
 	struct msghdr msg;
 	struct list cmds; /* released when sent */
 	uint32_t headers_len;
+	uint32_t payload_len;
 	uint32_t left; /* bytes not sent yet */
+	bool zc_worth; /* holds payload for which zero-copy pays */
+	bool mapped;   /* holds payload that may change under way: not for zero-copy */
 	struct iovec iov[TCP_TX_IOVS];
 	uint8_t headers[TCP_TX_HEADERS];
+};
+
+/*
+ * A zero-copy send. The kernel reads its pages until it notifies, which is when the peer has all of
+ * them: long after the batch was taken and others followed.
+ */
+struct zc_send {
+	struct op op;
+	struct list link; /* tcp->zc_free */
+	struct conn *conn;
+	struct list cmds; /* released when both are true: */
+	bool taken;       /* nothing of the batch is left to be sent */
+	bool notified;
+	uint32_t payload_len; /* that was sent from its pages */
+	char *headers;        /* TCP_ZC_HEADERS bytes of worker->headers */
+};
+
+/* A connection's zero-copy sends. */
+struct conn_zc {
+	uint32_t min;     /* bytes of a command's payload for which it pays; 0: never */
+	unsigned pending; /* sends that are not over */
+	struct zc_send *sending; /* as which the batch in flight began, or NULL */
+	uint32_t chain_len;  /* bytes of sends that may be chained to each other */
+	unsigned copied_run; /* sends that the kernel copied since it last did not */
+	uint64_t again_ns;   /* CLOCK_MONOTONIC: none is tried before */
+	uint64_t bytes;      /* payload that left from its pages */
+	uint64_t copied_bytes; /* payload that the kernel copied after all */
 };
 
 enum conn_state {
@@ -102,6 +138,7 @@ struct conn {
 	struct list tx_ready; /* tcp_cmd.tx_link */
 	struct tx_batch tx;
 	struct op tx_op;
+	struct conn_zc zc;
 	uint32_t term_len;    /* termination request to be sent */
 	uint8_t term[PDU_TERM_MAX];
 	bool hdgst, ddgst;
@@ -121,6 +158,11 @@ struct tcp_worker {
 	char *rx_memory;
 	/* Source zcrx. */
 	struct zcrx *zcrx[TCP_ZCRX_QUEUES]; /* NULL: there is none in that place; owned */
+	/* Zero-copy sends. */
+	struct zc_send *zc_sends; /* TCP_ZC_SENDS; NULL: the worker's memory allows none */
+	bool zc_fixed;            /* from the registered buffer; else from user addresses */
+	struct list zc_free;      /* zc_send.link */
+	unsigned zc_n_free;
 };
 
 static inline struct conn *conn_of(struct queue *queue)
@@ -168,6 +210,8 @@ void conn_touch(struct conn *conn);
 void conn_turn(struct conn *conn);
 /* No more bytes either way; everything is freed once the ring holds nothing of it. */
 void conn_dead(struct conn *conn);
+/* Has TCP forget what it sent from the pages of a dead connection, which the peer does not take. */
+void conn_reset(struct conn *conn);
 /* The peer broke the protocol: a termination request, then the end. */
 void conn_fault(struct conn *conn, const struct pdu_fault *fault);
 /* No new commands; closes once the old ones are answered. */
@@ -200,8 +244,24 @@ void conn_grant(struct conn *conn);
 void conn_respond(struct cmd *cmd);
 /* Is there anything that conn_send() would send? */
 bool conn_has_output(const struct conn *conn);
-/* Builds and submits one SENDMSG, unless one is in flight. */
+/* Builds and submits one batch, unless one is in flight. */
 void conn_send(struct conn *conn);
 void conn_sent(struct op *op, int res, uint32_t flags);
+/* The batch in flight was sent by zero-copy: @res bytes, or a negative errno. */
+void conn_sent_zc(struct conn *conn, int res);
+/* Has the ring give up the batch in flight. */
+void conn_send_cancel(struct conn *conn);
+
+/* ------------------------------------------------------------------------------------- send_zc.c */
+
+/* Can the kernel, the workers' memory and the configuration do with zero-copy sends? */
+struct datapath_fact zc_fact(const struct config_listener *config);
+/* 0 or -ENOMEM. */
+int zc_worker_init(struct tcp_worker *tcp);
+void zc_worker_fini(struct tcp_worker *tcp);
+/* Sends the batch conn->tx by zero-copy. False: it has to go by an ordinary send. */
+bool zc_submit(struct conn *conn);
+/* Nothing of the batch that conn->zc.sending began is left to be sent; forgets which one that was. */
+void zc_taken(struct conn *conn);
 
 #endif

@@ -46,6 +46,26 @@ static void each_provider_gives_memory(void **state)
 	}
 }
 
+/* Of the kernel's three kinds of huge pages, the one that a process can force. */
+static void huge_pages_are_found(void **state)
+{
+	const size_t size = 8 * MIB;
+	struct area area = { .size = size };
+
+	(void)state;
+	area.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(area.base, MAP_FAILED);
+	madvise(area.base, size, MADV_NOHUGEPAGE);
+	memset(area.base, 1, size);
+	assert_false(area_has_huge_pages(&area));
+	madvise(area.base, size, MADV_HUGEPAGE);
+	if (madvise(area.base, size, 25 /* MADV_COLLAPSE, of Linux 6.1 */))
+		print_message("this kernel makes no huge pages now\n");
+	else
+		assert_true(area_has_huge_pages(&area));
+	munmap(area.base, size);
+}
+
 static void auto_takes_the_first(void **state)
 {
 	struct area area;
@@ -287,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_provider_gives_memory),
+		cmocka_unit_test(huge_pages_are_found),
 		cmocka_unit_test(auto_takes_the_first),
 		cmocka_unit_test(auto_takes_no_memory_of_a_special_kind),
 		cmocka_unit_test(a_face_that_is_needed_and_missing_is_refused),

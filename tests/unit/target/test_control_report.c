@@ -323,9 +323,9 @@ static void test_status(void **state)
 	assert_int_equal(length_of(member(reply, "memory"), "pools"), 2);
 	row = row_of(member(reply, "memory"), "pools", 1);
 	assert_number(row, "worker", 1);
-	assert_number(row, "size_bytes", 4 << 20);
-	assert_number(row, "free_bytes", 4 << 20);
-	assert_number(row, "low_water_bytes", 4 << 20);
+	assert_number(row, "size_bytes", (4 << 20) - WORKER_HEADERS);
+	assert_number(row, "free_bytes", (4 << 20) - WORKER_HEADERS);
+	assert_number(row, "low_water_bytes", (4 << 20) - WORKER_HEADERS);
 	assert_int_equal(length_of(reply, "workers"), 2);
 	row = row_of(reply, "workers", 1);
 	assert_number(row, "worker", 1);
