@@ -35,12 +35,13 @@ enum { STOP_POLL_MS = 10 };
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: sluiced --config FILE [--check | --dump]\n"
+		"usage: sluiced --config FILE [--check | --dump | --nic-plan]\n"
 		"       sluiced --settings | --version | --help\n"
 		"\n"
 		"  --config FILE  the configuration; FILE.d/*.conf is read after it\n"
 		"  --check        say whether the configuration is right, and stop\n"
 		"  --dump         print the configuration with all defaults, and stop\n"
+		"  --nic-plan     say what would be done to the interfaces of [nic] sections, and stop\n"
 		"  --settings     print every setting with its default and meaning, and stop\n"
 		"  --version      print the version, and stop\n"
 		"  --help         print this, and stop\n");
@@ -56,7 +57,7 @@ static void print_fault(void *arg, const char *message)
 
 struct options {
 	const char *config;
-	bool check, dump;
+	bool check, dump, nic_plan;
 };
 
 /* Returns an exit status, or -1 to go on. */
@@ -64,9 +65,9 @@ static int options_parse(int argc, char **argv, struct options *options)
 {
 	static const struct option longs[] = {
 		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
-		{ "dump", no_argument, NULL, 'd' },	    { "settings", no_argument, NULL, 's' },
-		{ "version", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "dump", no_argument, NULL, 'd' },	    { "nic-plan", no_argument, NULL, 'n' },
+		{ "settings", no_argument, NULL, 's' },	    { "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },	    { 0 },
 	};
 	int c;
 
@@ -80,6 +81,9 @@ static int options_parse(int argc, char **argv, struct options *options)
 			break;
 		case 'd':
 			options->dump = true;
+			break;
+		case 'n':
+			options->nic_plan = true;
 			break;
 		case 's':
 			config_help(stdout);
@@ -141,9 +145,8 @@ static uint64_t announce_memory(const struct config *config)
 		"memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
 		"%llu MiB else; no huge pages needed",
 		(unsigned long long)((areas + fixed + connections) >> 20), n_workers,
-		(unsigned long long)(area >> 20),
-		(unsigned long long)(connections >> 20), config->daemon.max_connections,
-		(unsigned long long)(fixed >> 20));
+		(unsigned long long)(area >> 20), (unsigned long long)(connections >> 20),
+		config->daemon.max_connections, (unsigned long long)(fixed >> 20));
 	return areas + fixed + connections;
 }
 
@@ -183,14 +186,33 @@ static void receive_close(void)
 			transports[t]->receive_close();
 }
 
+static void cpus_find(cpu_set_t *cpus)
+{
+	if (sched_getaffinity(0, sizeof(*cpus), cpus)) {
+		CPU_ZERO(cpus);
+		CPU_SET(0, cpus);
+	}
+}
+
+/* Returns an exit status. */
+static int nic_plan(const struct config *config)
+{
+	cpu_set_t cpus;
+	int rc = EXIT_SUCCESS;
+
+	cpus_find(&cpus);
+	for (unsigned t = 0; transports[t]; t++)
+		if (transports[t]->receive_plan &&
+		    transports[t]->receive_plan(config, worker_count(config, &cpus), stdout))
+			rc = EXIT_FAILURE;
+	return rc;
+}
+
 static int workers_init(const struct config *config)
 {
 	cpu_set_t cpus;
 
-	if (sched_getaffinity(0, sizeof(cpus), &cpus)) {
-		CPU_ZERO(&cpus);
-		CPU_SET(0, &cpus);
-	}
+	cpus_find(&cpus);
 	n_workers = worker_count(config, &cpus);
 	worker_set_max_connections(config->daemon.max_connections);
 	workers = calloc(n_workers, sizeof(*workers));
@@ -525,6 +547,8 @@ int main(int argc, char **argv)
 	} else if (options.check) {
 		printf("%s is right: %u subsystems, %u namespaces, %u listeners\n", options.config,
 		       config.n_subsystems, config.n_namespaces, config.n_listeners);
+	} else if (options.nic_plan) {
+		rc = nic_plan(&config);
 	} else {
 		log_init(config.daemon.log_level);
 		log_info("sluiced %s", SLUICE_VERSION);

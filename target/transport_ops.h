@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "target/datapath.h"
 
@@ -37,7 +38,12 @@ struct transport_ops {
 	 * for. What is missing costs a rung. May block. 0, or negative errno after it was logged.
 	 */
 	int (*receive_open)(const struct config *config);
-	/* Undoes that, after the workers and their rings are gone. NULL: nothing to do. */
+	/*
+	 * Writes in words what receive_open() would do with @worker_total workers, and changes nothing. 0,
+	 * or negative errno when something is missing. NULL: it would do nothing.
+	 */
+	int (*receive_plan)(const struct config *config, unsigned worker_total, FILE *out);
+	/* Undoes receive_open(), after the workers and their rings are gone. NULL: nothing to do. */
 	void (*receive_close)(void);
 
 	/* What this transport can do here, for the ladder. Fills in the receive facts. */

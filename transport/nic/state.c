@@ -29,7 +29,7 @@ static void boot_id(char id[BOOT_ID_MAX])
 static int dir_open(struct nic_state *state, const char *dir, const char *name)
 {
 	memset(state, 0, sizeof(*state));
-	state->lock_fd = -1;
+	state->lock_fd = state->file_fd = -1;
 	snprintf(state->name, sizeof(state->name), "%s", name);
 	snprintf(state->path, sizeof(state->path), "%s/nic-%s.json", dir, state->name);
 	state->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,11 +89,13 @@ int nic_state_open(struct nic_state *state, const char *dir, const char *name, s
 
 void nic_state_close(struct nic_state *state)
 {
+	if (state->file_fd >= 0)
+		close(state->file_fd);
 	if (state->lock_fd >= 0)
 		close(state->lock_fd);
 	if (state->dir_fd >= 0)
 		close(state->dir_fd);
-	state->lock_fd = state->dir_fd = -1;
+	state->file_fd = state->lock_fd = state->dir_fd = -1;
 }
 
 /* ------------------------------------------------------------------------------------------ writing */
@@ -190,7 +192,19 @@ static int write_all(int fd, const char *text, size_t len)
 	return fsync(fd) ? -errno : 0;
 }
 
-int nic_state_save(const struct nic_state *state, const struct nic_plan *plan)
+/* No file, or an empty one: nothing is noted. */
+static int file_remove(struct nic_state *state, const char *name)
+{
+	if (unlinkat(state->dir_fd, name, 0) == 0)
+		return fsync(state->dir_fd) ? -errno : 0;
+	if (errno == ENOENT)
+		return 0;
+	if (state->file_fd < 0 || ftruncate(state->file_fd, 0) || fsync(state->file_fd))
+		return -errno;
+	return 0;
+}
+
+int nic_state_save(struct nic_state *state, const struct nic_plan *plan)
 {
 	char name[64], beside[64];
 	json_object *object;
@@ -199,11 +213,8 @@ int nic_state_save(const struct nic_state *state, const struct nic_plan *plan)
 
 	snprintf(name, sizeof(name), "nic-%s.json", state->name);
 	snprintf(beside, sizeof(beside), "nic-%s.json.new", state->name);
-	if (!plan->n_steps) {
-		if (unlinkat(state->dir_fd, name, 0) && errno != ENOENT)
-			return -errno;
-		return fsync(state->dir_fd) ? -errno : 0;
-	}
+	if (!plan->n_steps)
+		return file_remove(state, name);
 	fd = openat(state->dir_fd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 		    0600);
 	if (fd < 0)
@@ -212,12 +223,17 @@ int nic_state_save(const struct nic_state *state, const struct nic_plan *plan)
 	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 	rc = text ? write_all(fd, text, strlen(text)) : -ENOMEM;
 	json_object_put(object);
-	close(fd);
 	if (!rc && (renameat(state->dir_fd, beside, state->dir_fd, name) || fsync(state->dir_fd)))
 		rc = -errno;
-	if (rc)
+	if (rc) {
 		unlinkat(state->dir_fd, beside, 0);
-	return rc;
+		close(fd);
+		return rc;
+	}
+	if (state->file_fd >= 0)
+		close(state->file_fd);
+	state->file_fd = fd;
+	return 0;
 }
 
 static int notes_keep(void *arg, const struct nic_plan *plan)
@@ -364,26 +380,26 @@ static bool take_steps(json_object *object, struct nic_plan *plan)
 	return true;
 }
 
-/* NULL and errno when it cannot be read; NULL and 0 when it is no JSON. */
+/* NULL and ENOENT when there is none, or an empty one; NULL and another errno when it is no JSON. */
 static json_object *file_read(const struct nic_state *state)
 {
 	char name[64];
 	json_object *object;
-	struct stat st;
+	struct stat st = { 0 };
 	int fd;
 
 	snprintf(name, sizeof(name), "nic-%s.json", state->name);
 	fd = openat(state->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > STATE_BYTES_MAX) {
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_size || st.st_size > STATE_BYTES_MAX) {
 		close(fd);
-		errno = 0;
+		errno = S_ISREG(st.st_mode) && !st.st_size ? ENOENT : EINVAL;
 		return NULL;
 	}
 	object = json_object_from_fd(fd);
 	close(fd);
-	errno = 0;
+	errno = EINVAL;
 	return object;
 }
 

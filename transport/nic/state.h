@@ -20,6 +20,7 @@ struct nic_state {
 	unsigned ifindex;	/* what is saved is about this one */
 	char path[NIC_STATE_PATH_MAX];
 	int dir_fd, lock_fd;
+	int file_fd; /* of the state file as it is now; -1: it was not written by this process */
 };
 
 /* Takes the lock. -EBUSY when a live process has it; its number is in *@why. The caller closes. */
@@ -40,8 +41,11 @@ int nic_state_peek(struct nic_state *state, const char *dir, const char *name, i
 int nic_state_load(const struct nic_state *state, unsigned ifindex, struct nic_plan *plan,
 		   struct nic_why *why);
 
-/* Writes the steps of @plan; without steps, removes the file. 0 or negative errno. */
-int nic_state_save(const struct nic_state *state, const struct nic_plan *plan);
+/*
+ * Writes the steps of @plan; without steps, removes the file, or empties it where the directory is not
+ * the process's any more (it has given its privileges up since). 0 or negative errno.
+ */
+int nic_state_save(struct nic_state *state, const struct nic_plan *plan);
 
 /* For nic_run(): @arg is the struct nic_state. */
 extern const struct nic_notes nic_state_notes;

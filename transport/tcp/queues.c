@@ -67,14 +67,14 @@ static unsigned steered(const struct config *config, struct sockaddr_storage *ad
 	return n;
 }
 
-static int interface_open(struct interface *interface, const struct config *config,
-			  const char *state_dir)
+/* What @nic is asked for when there are so many workers; keeps the listeners in @addresses. */
+static struct nic_wants wants_of(const struct config_nic *nic, const struct config *config,
+				 unsigned worker_total, const char *state_dir,
+				 struct sockaddr_storage *addresses)
 {
-	struct sockaddr_storage addresses[MAX_LISTENERS];
-	const struct config_nic *nic = interface->config;
-	const struct nic_wants wants = {
+	return (struct nic_wants){
 		.name = nic->name,
-		.queues = nic->queues ? nic->queues : n_workers,
+		.queues = nic->queues ? nic->queues : worker_total,
 		.queues_auto = !nic->queues,
 		.ring = nic->ring,
 		.buffer = nic->buffer,
@@ -83,14 +83,28 @@ static int interface_open(struct interface *interface, const struct config *conf
 		.n_listeners = steered(config, addresses),
 		.state_dir = state_dir,
 	};
+}
 
-	if (nic->queues > n_workers) {
-		snprintf(interface->why.s, sizeof(interface->why.s),
-			 "[nic %s] queues = %u is more than there are workers (%u); each has one queue",
-			 nic->name, nic->queues, n_workers);
-		return -EINVAL;
-	}
-	return nic_open(&interface->nic, &wants, &interface->why);
+/* Each worker has one queue. 0, or -EINVAL and the sentence. */
+static int queues_check(const struct config_nic *nic, unsigned worker_total, struct nic_why *why)
+{
+	if (nic->queues <= worker_total)
+		return 0;
+	snprintf(why->s, sizeof(why->s),
+		 "[nic %s] queues = %u is more than there are workers (%u); each has one queue",
+		 nic->name, nic->queues, worker_total);
+	return -EINVAL;
+}
+
+static int interface_open(struct interface *interface, const struct config *config,
+			  const char *state_dir)
+{
+	struct sockaddr_storage addresses[MAX_LISTENERS];
+	const struct nic_wants wants =
+		wants_of(interface->config, config, n_workers, state_dir, addresses);
+	int rc = queues_check(interface->config, n_workers, &interface->why);
+
+	return rc ? rc : nic_open(&interface->nic, &wants, &interface->why);
 }
 
 /* Registers an interface queue at @place of @worker; @part counts its receive areas. */
@@ -163,14 +177,43 @@ static void nic_queues_open(struct interface *interface, unsigned part, const st
 		 nic_queues(interface->nic), nic_describe(interface->nic));
 }
 
+/* What is changed on interfaces is noted beside the control socket: in @path, which is overwritten. */
+static const char *state_dir_of(const struct config *config, char *path)
+{
+	memcpy(path, config->daemon.control_socket, sizeof(config->daemon.control_socket));
+	return dirname(path);
+}
+
+int tcp_queues_plan(const struct config *config, unsigned worker_total, FILE *out)
+{
+	struct sockaddr_storage addresses[MAX_LISTENERS];
+	char path[sizeof(config->daemon.control_socket)];
+	const char *state_dir = state_dir_of(config, path);
+	int first = 0;
+
+	if (!config->n_nics)
+		fprintf(out, "no [nic INTERFACE] section: no interface would be changed\n");
+	for (unsigned i = 0; i < config->n_nics; i++) {
+		const struct nic_wants wants =
+			wants_of(&config->nics[i], config, worker_total, state_dir, addresses);
+		struct nic_why why;
+		int rc = queues_check(&config->nics[i], worker_total, &why);
+
+		if (rc)
+			fprintf(out, "%s\n", why.s);
+		else
+			rc = nic_plan_show(&wants, out);
+		first = first ? first : rc;
+	}
+	return first;
+}
+
 int tcp_queues_open(const struct config *config)
 {
-	char socket[sizeof(config->daemon.control_socket)];
 	struct zcrx_options options = { .dmabuf_fd = -1, .keepers = config->n_namespaces };
-	const char *state_dir;
+	char path[sizeof(config->daemon.control_socket)];
+	const char *state_dir = state_dir_of(config, path);
 
-	memcpy(socket, config->daemon.control_socket, sizeof(socket));
-	state_dir = dirname(socket);
 	nic_recover(state_dir);
 	for (unsigned i = 0; i < config->n_nics; i++) {
 		struct interface *interface = &interfaces[n_interfaces++];

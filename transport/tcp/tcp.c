@@ -351,6 +351,7 @@ const struct transport_ops tcp_transport = {
 	.msdbd = 1,
 	.receive_areas = tcp_queues_areas,
 	.receive_open = tcp_queues_open,
+	.receive_plan = tcp_queues_plan,
 	.receive_close = tcp_queues_close,
 	.receive_describe = tcp_queues_describe,
 	.facts = tcp_facts,

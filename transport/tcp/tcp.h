@@ -182,8 +182,9 @@ static inline struct loop *conn_loop(struct conn *conn)
 
 /* ------------------------------------------------------------------------------------- queues.c */
 
-/* transport_ops.receive_areas, .receive_open, .receive_close, .receive_describe */
+/* transport_ops.receive_areas, .receive_plan, .receive_open, .receive_close, .receive_describe */
 unsigned tcp_queues_areas(const struct config *config);
+int tcp_queues_plan(const struct config *config, unsigned worker_total, FILE *out);
 int tcp_queues_open(const struct config *config);
 void tcp_queues_close(void);
 void tcp_queues_describe(const struct worker *worker, struct json_object *array);

@@ -15,20 +15,26 @@ source /h/lib/nic.sh
 setup_pid="" setup_line=""
 setup_state=$run/nic-state
 
-# All that a set-up may touch, as text.
+# All that a set-up may touch, as text; nic_glance: in short, for what is looked at often.
 nic_show() {
 	local view
-	for view in -l -g -x -n -k; do
+	for view in -l -g -n -k; do
 		ethtool "$view" "$nic"
 	done
 	ethtool -x "$nic" context 1 2>/dev/null || :
+	nic_glance
+}
+
+nic_glance() {
+	ethtool -x "$nic"
 	# ethtool of this guest does not know hds-thresh
-	nic-setup --state "$run/none" --plan "$nic" 0.0.0.0 1 2>/dev/null | grep hds-thresh
+	{ nic-setup --state "$run/none" --plan "$nic" 0.0.0.0 1 || :; } | grep '^  [a-z]'
 }
 
 # nic_remember / nic_assert_same WHAT: as it was when it was remembered.
 nic_remember() {
 	nic_show >"$run/nic-before"
+	nic_glance >"$run/nic-glance"
 }
 
 nic_assert_same() {
@@ -37,13 +43,21 @@ nic_assert_same() {
 	[ ! -e "$setup_state/nic-$nic.json" ] || fail "$1: the state file is still there"
 }
 
+nic_assert_glance() {
+	nic_glance | diff -u "$run/nic-glance" - || fail "$1: the NIC is not as it was before"
+	[ ! -e "$setup_state/nic-$nic.json" ] || fail "$1: the state file is still there"
+}
+
 # setup_start [nic-setup's options and words]: in the background; it ends with its input.
 setup_start() {
+	local in out
+
 	mkdir -p "$setup_state"
-	coproc SETUP { exec nic-setup --state "$setup_state" "$@" 2>>"$run/nic-setup.log"; }
-	setup_pid=$SETUP_PID
-	setup_in=${SETUP[1]}
-	setup_out=${SETUP[0]}
+	coproc holder { exec nic-setup --state "$setup_state" "$@" 2>>"$run/nic-setup.log"; }
+	setup_pid=$holder_PID
+	in=${holder[1]} out=${holder[0]}
+	# bash closes its own ends when the process is gone, before what it said was read
+	exec {setup_in}>&"$in" {setup_out}<&"$out" {in}>&- {out}<&-
 }
 
 # Sets setup_line to what it says next.

@@ -144,7 +144,7 @@ static void a_file_that_was_cut_is_damaged(void **state)
 	assert_int_equal(nic_state_save(&note, &plan), 0);
 	text_read(text, sizeof(text));
 	len = strlen(text);
-	for (size_t cut = 0; cut < len; cut += cut < 1200 ? 7 : 61) {
+	for (size_t cut = 1; cut < len; cut += cut < 1200 ? 7 : 61) {
 		text_write(text, cut);
 		why.s[0] = '\0';
 		assert_int_equal(nic_state_load(&note, 5, &read_back, &why), -EBADMSG);
@@ -239,6 +239,30 @@ static void failed_writes_leave_the_former_file(void **state)
 	assert_int_equal(rmdir(path), 0);
 }
 
+/* At its end the daemon has no privileges any more: the file stays then, and says nothing. */
+static void without_privileges_the_file_is_emptied(void **state)
+{
+	bool root = geteuid() == 0;
+	struct stat st;
+
+	(void)state;
+	plan_fill();
+	assert_int_equal(nic_state_save(&note, &plan), 0);
+	assert_int_equal(chmod(dir, 0500), 0);
+	if (root)
+		assert_int_equal(seteuid(65534), 0);
+	plan.n_steps = 1;
+	assert_true(nic_state_save(&note, &plan) < 0);
+	plan.n_steps = 0;
+	assert_int_equal(nic_state_save(&note, &plan), 0);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(stat(note.path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(nic_state_load(&note, 5, &read_back, &why), -ENOENT);
+}
+
 /* In a child: what nic_state_open() gives there, and whom it names. */
 static int child_open(const char *name, pid_t named)
 {
@@ -287,6 +311,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_not_read, dir_make, dir_remove),
 		cmocka_unit_test_setup_teardown(a_directory_that_is_missing, dir_make, dir_remove),
 		cmocka_unit_test_setup_teardown(failed_writes_leave_the_former_file, dir_make,
+						dir_remove),
+		cmocka_unit_test_setup_teardown(without_privileges_the_file_is_emptied, dir_make,
 						dir_remove),
 		cmocka_unit_test_setup_teardown(the_lock_is_of_one_process, dir_make, dir_remove),
 	};
