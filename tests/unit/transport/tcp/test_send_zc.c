@@ -99,6 +99,8 @@ static struct conn *conn_make(void)
 	conn->tcp = &rig->tcp;
 	conn->fd = -1;
 	conn->hpda_align = 4;
+	conn->source = &source_recv;
+	conn->held.buffer = -1;
 	conn->zc.min = ZC_MIN;
 	list_init(&conn->r2t_wait);
 	list_init(&conn->r2t_send);
