@@ -417,6 +417,35 @@ static void cells_stats(struct table *table, const struct json_object *row)
 	">READS", ">WRITES", ">READ", ">WRITTEN", ">FLUSHES", ">DEALLOCATES", ">OTHER", \
 		">ERRORS", ">OF MEDIUM", ">MEAN TIME"
 
+static void show_receive_areas(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = { "WORKER", "INTERFACE", ">CHUNKS", ">HELD",
+						">FRAGMENTS", ">RECEIVED", ">COPIED BY KERNEL",
+						">STARVED", ">OVERFLOWS", ">CLOSED", NULL };
+	const struct json_object *areas = member(reply, "receive_areas");
+	struct json_object *row;
+	struct table table;
+
+	if (!json_object_is_type(areas, json_type_array) || !json_object_array_length(areas))
+		return;
+	fputc('\n', out);
+	table_init(&table, headings);
+	for_each_row(row, areas) {
+		cell_text(&table, row, "worker");
+		cell_text(&table, row, "interface");
+		cell_number(&table, row, "chunks");
+		cell_number(&table, row, "chunks_held");
+		cell_number(&table, row, "fragments");
+		cell_bytes(&table, row, "bytes");
+		cell_bytes(&table, row, "kernel_copied_bytes");
+		cell_number(&table, row, "starved");
+		cell_number(&table, row, "overflows");
+		cell_number(&table, row, "closed");
+	}
+	table_print(&table, out);
+	table_fini(&table);
+}
+
 static void show_stats(const struct json_object *reply, FILE *out)
 {
 	static const char *const ns_headings[] = { "SUBSYSTEM", ">NSID", STATS_HEADINGS, NULL };
@@ -442,6 +471,7 @@ static void show_stats(const struct json_object *reply, FILE *out)
 	}
 	table_print(&table, out);
 	table_fini(&table);
+	show_receive_areas(reply, out);
 }
 
 /* ---------------------------------------------------------------------------------------- verbs */
