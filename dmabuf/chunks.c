@@ -41,6 +41,11 @@ void chunks_fini(struct chunks *chunks)
 	chunks->idle = NULL;
 }
 
+uint64_t chunks_bytes(const struct chunks *chunks)
+{
+	return chunks->n * (sizeof(*chunks->chunk) + sizeof(*chunks->idle));
+}
+
 /* First and last chunk that @span touches. */
 static void chunks_touched(const struct chunks *chunks, const struct span *span, uint32_t *first,
 			   uint32_t *last)

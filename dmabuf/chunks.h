@@ -30,6 +30,8 @@ struct chunks {
 int chunks_init(struct chunks *chunks, struct area *area, uint64_t offset, uint64_t size,
 		unsigned shift);
 void chunks_fini(struct chunks *chunks);
+/* Bytes of memory that its tables take. */
+uint64_t chunks_bytes(const struct chunks *chunks);
 
 /* The kernel handed out @fragment (1 byte or more, inside one chunk): its receiver has a reference. */
 void chunks_received(struct chunks *chunks, const struct span *fragment);

@@ -17,7 +17,10 @@
 #include "transport/tcp/address.h"
 #include "transport/tcp/tcp.h"
 
-enum { PLACE_COPY = MAX_NICS }; /* in tcp_worker.zcrx, behind those of the NICs */
+enum {
+	PLACE_COPY = MAX_NICS, /* in tcp_worker.zcrx, behind those of the NICs */
+	NAPI_REFRESH_NS = 1000000000,
+};
 
 /* A NIC of the configuration, and why not all workers receive by it; empty: they do. */
 struct interface {
@@ -248,6 +251,21 @@ void tcp_queues_fini(struct tcp_worker *tcp)
 	}
 }
 
+uint64_t tcp_queues_bytes(void)
+{
+	uint64_t most = 0;
+
+	for (unsigned w = 0; w < n_workers; w++) {
+		uint64_t bytes = 0;
+
+		for (unsigned i = 0; i < TCP_ZCRX_QUEUES; i++)
+			if (tcp_of(&workers[w])->zcrx[i])
+				bytes += zcrx_bytes(tcp_of(&workers[w])->zcrx[i]);
+		most = MAX(most, bytes);
+	}
+	return most;
+}
+
 /* ------------------------------------------------------------------------------------- using */
 
 void tcp_queues_facts(const struct config_listener *config, struct datapath_facts *facts)
@@ -273,24 +291,48 @@ void tcp_queues_facts(const struct config_listener *config, struct datapath_fact
 	}
 }
 
-/* Of which NIC, and which of its queues, the packets of @fd come by. NULL: of none. */
-static const struct interface *interface_of(int fd, unsigned *queue)
+static const struct interface *interface_of_napi(unsigned napi, unsigned *queue)
 {
-	int napi = 0, index;
-	socklen_t len = sizeof(napi);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len) || !napi)
-		return NULL;
 	for (unsigned i = 0; i < n_interfaces; i++) {
-		if (!interfaces[i].nic)
-			continue;
-		index = nic_queue_of_napi(interfaces[i].nic, (unsigned)napi);
+		int index = interfaces[i].nic ? nic_queue_of_napi(interfaces[i].nic, napi) : -ENOENT;
+
 		if (index < 0)
 			continue;
 		*queue = (unsigned)index;
 		return &interfaces[i];
 	}
 	return NULL;
+}
+
+/* Identifiers change when a queue restarts. Asks for them, but not for each stranger. */
+static bool napis_refreshed(void)
+{
+	static uint64_t last_ns;
+	uint64_t last = __atomic_load_n(&last_ns, __ATOMIC_RELAXED), now = clock_now_ns();
+
+	if (now - last < NAPI_REFRESH_NS ||
+	    !__atomic_compare_exchange_n(&last_ns, &last, now, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return false;
+	for (unsigned i = 0; i < n_interfaces; i++)
+		if (interfaces[i].nic)
+			nic_napi_refresh(interfaces[i].nic);
+	return true;
+}
+
+/* Of which NIC, and which of its queues, the packets of @fd come by. NULL: of none. */
+static const struct interface *interface_of(int fd, unsigned *queue)
+{
+	const struct interface *interface;
+	int napi = 0;
+	socklen_t len = sizeof(napi);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len) || !napi)
+		return NULL;
+	interface = interface_of_napi((unsigned)napi, queue);
+	if (!interface && napis_refreshed())
+		interface = interface_of_napi((unsigned)napi, queue);
+	return interface;
 }
 
 bool tcp_queues_matter(const struct listener *listener)

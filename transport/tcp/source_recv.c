@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "transport/tcp/tcp.h"
 
 enum { BUFFER_GROUP = 0 };
@@ -112,6 +113,10 @@ static void recv_failed(struct conn *conn, int res)
 	} else if (res == -EAGAIN || res == -EINTR) {
 		conn_receive(conn);
 	} else {
+		if (res == -EFAULT)
+			log_peer("%s: packets came by a queue that a NIC has for zero-copy receive; "
+				 "closing the connection",
+				 conn->queue.peer);
 		conn_dead(conn);
 	}
 }

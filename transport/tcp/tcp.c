@@ -62,7 +62,7 @@ static void tcp_worker_fini(struct worker *worker)
 static uint64_t tcp_worker_bytes(void)
 {
 	return sizeof(struct tcp_worker) + TCP_ZC_SENDS * sizeof(struct zc_send) +
-	       recv_worker_bytes();
+	       recv_worker_bytes() + tcp_queues_bytes();
 }
 
 static uint64_t tcp_connection_bytes(unsigned depth)

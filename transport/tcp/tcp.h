@@ -190,6 +190,8 @@ void tcp_queues_close(void);
 void tcp_queues_describe(const struct worker *worker, struct json_object *array);
 /* The ring goes next: until then the kernel holds on to what it needs of the memory. */
 void tcp_queues_fini(struct tcp_worker *tcp);
+/* The most bytes of memory that a worker's take, beside the receive areas. */
+uint64_t tcp_queues_bytes(void);
 void tcp_queues_facts(const struct config_listener *config, struct datapath_facts *facts);
 /* Does it matter by which queue connections of @listener come? */
 bool tcp_queues_matter(const struct listener *listener);

@@ -221,6 +221,15 @@ void zcrx_close(struct zcrx *zcrx)
 	landing_fini(&zcrx->landing);
 }
 
+uint64_t zcrx_bytes(const struct zcrx *zcrx)
+{
+	const struct landing *landing = &zcrx->landing;
+
+	return sizeof(*zcrx) + zcrx->region_bytes + landing->rooms_area.size +
+	       chunks_bytes(&landing->chunks) + landing->chunks.n * sizeof(*zcrx->held) +
+	       landing->keepers * sizeof(*landing->kept_by);
+}
+
 /* ---------------------------------------------------------------------------------------- running */
 
 void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment)

@@ -75,6 +75,9 @@ int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *o
 /* Frees what is not the ring's. The queue is given back when that goes. */
 void zcrx_close(struct zcrx *zcrx);
 
+/* Bytes of memory that it takes beside the part of the area. */
+uint64_t zcrx_bytes(const struct zcrx *zcrx);
+
 /* The fragment that the completion being handled tells of, @len bytes. The caller has a reference. */
 void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment);
 
