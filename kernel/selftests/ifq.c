@@ -10,6 +10,7 @@ enum {
 	OP_RECV_ZC = 58,
 	REGISTER_ZCRX_IFQ = 32,
 	REGISTER_ZCRX_CTRL = 36,
+	CTRL_FLUSH_RQ = 0,
 	CTRL_ARM_EVENT = 2,
 	AREA_DMABUF = 1,
 	STATS_WANTED = 1,	/* in the flags of struct ifq_event_desc */
@@ -213,6 +214,13 @@ void ifq_give(struct ifq *ifq, uint64_t offset, uint32_t len)
 void ifq_give_end(struct ifq *ifq)
 {
 	__atomic_store_n(ifq->rq_tail, ifq->tail, __ATOMIC_RELEASE);
+}
+
+int ifq_flush(struct ifq *ifq)
+{
+	struct ifq_ctrl ctrl = { .id = ifq->id, .op = CTRL_FLUSH_RQ };
+
+	return ring_register(&ifq->ring, REGISTER_ZCRX_CTRL, &ctrl, 0);
 }
 
 int ifq_arm(struct ifq *ifq, enum ifq_event event)

@@ -72,6 +72,12 @@ uint64_t ifq_offset(const struct ifq *ifq, const struct completion *done);
 void ifq_give(struct ifq *ifq, uint64_t offset, uint32_t len);
 void ifq_give_end(struct ifq *ifq);
 
+/*
+ * Makes what was given available at once, also for copies: the NIC takes buffers from the refill
+ * ring as it needs them, a copy only takes one that is back. 0 or a negative errno.
+ */
+int ifq_flush(struct ifq *ifq);
+
 /* Asks for the next event of the sort. 0 or a negative errno. */
 int ifq_arm(struct ifq *ifq, enum ifq_event event);
 

@@ -327,6 +327,7 @@ static void completion_take(struct ifq *ifq, const struct completion *done)
 {
 	unsigned int number = (unsigned int)done->id;
 	uint64_t offset;
+	int rc;
 
 	if (done->id & IFQ_EVENT_ID) {
 		event_take(ifq, done);
@@ -340,9 +341,16 @@ static void completion_take(struct ifq *ifq, const struct completion *done)
 		held[held_count++] = (struct held){ ifq, offset, (uint32_t)done->res };
 		return;
 	}
-	/* more completions than the queue has room for: nothing is lost */
-	if (done->res == -ENOSPC) {
+	/*
+	 * More completions than the queue has room for, or no buffer to copy to: nothing is lost.
+	 * Nobody copies into a dma-buf.
+	 */
+	if (done->res == -ENOSPC || (done->res == -ENOMEM && strcmp(options.area, "udmabuf"))) {
 		tally.rearmed++;
+		buffers_give();
+		rc = ifq_flush(ifq);
+		if (rc)
+			fatal("giving buffers back at once: %s", result_text(rc));
 		ifq_recv_prepare(ifq, streams[number].fd, number);
 		return;
 	}
@@ -460,7 +468,7 @@ static void streams_check(void)
 		check_eq(streams[i].end, 0, "stream %u ends as it should", i);
 		check_eq((long)streams[i].pos, (long)options.bytes, "stream %u is all there", i);
 	}
-	note("%lu fragments, the longest of %lu bytes; %lu times more than the ring could hold",
+	note("%lu fragments, the longest of %lu bytes; begun again %lu times",
 	     tally.fragments, tally.longest, tally.rearmed);
 	check_eq((long)tally.bad_bytes, 0, "fragments with a wrong byte");
 	if (options.offset >= 0)
@@ -528,7 +536,6 @@ static void test_refused(void)
 static void test_busy(void)
 {
 	struct ifq_params params = ifq_params(0);
-	struct nic_queue found;
 	int rc;
 
 	queues_open();
@@ -541,7 +548,6 @@ static void test_busy(void)
 	params.queue = 1000;
 	rc = ifq_open(&ifqs[0], &params);
 	check_eq(rc, -ERANGE, "a queue that the NIC does not have");
-	check_eq(nic_queue_get(if_index, params.queue, &found), -ENOENT, "netlink on that");
 }
 
 int main(int argc, char **argv)
