@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout_s: 200
+# timeout_s: 400
 # The kernel's initiator reaches the target through the NIC, also when it connects again, and what
 # it writes is there.
 

@@ -26,18 +26,18 @@ note "a context of two queues"
 nic_context_add start 2 equal 2
 nic_rule_add flow-type tcp4 dst-port 5400 context "$context"
 nic_rule_add flow-type tcp6 dst-port 5400 context "$context"
-stream queues=2,3 port=5400 address="$nic_address" streams=16 spread=1
-stream queues=2,3 port=5400 address="$nic_address6" streams=16 spread=1
+stream queues=2,3 port=5400 address="$nic_address" streams=8 spread=1
+stream queues=2,3 port=5400 address="$nic_address6" streams=8 spread=1
 
 note "what is lost or overtaken on one queue"
 nic_knob zc_drop_every 20
 nic_knob zc_reorder_every 5
-stream queues=2,3 port=5400 address="$nic_address" streams=16 spread=1
+stream queues=2,3 port=5400 address="$nic_address" streams=8 spread=1
 nic_knobs_reset
 
 note "by the table, on all queues"
 ethtool -X "$nic" equal 4
-stream queues=0,1,2,3 port=5500 address="$nic_address" streams=32 spread=1
+stream queues=0,1,2,3 port=5500 address="$nic_address" streams=16 spread=1
 
 assert_eq "bytes placed that were not to be" 0 "$(nic_counter unsplit_packets)"
 nic_host ping -q -c 3 -i 0.2 "$nic_address"
