@@ -25,7 +25,6 @@ map(select(.kind == "turn"))
 		instructions_per_send: ($mine | round),
 		instructions_per_mib: ($mine * 1048576 / $bytes | round),
 		ratio_to_send: ($mine / $base | decimals(3)),
-		# An ordinary send copies 8 bytes by an instruction; what a byte may take instead.
 		ratio_range: (map(.instructions / .sends / $base) | [min, max] | map(decimals(3))),
 		sends: (map(.sends) | add),
 		copied: (map(.copied) | add)
