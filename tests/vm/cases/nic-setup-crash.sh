@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # timeout_s: 300
-# What a process leaves on a NIC when it is killed, the next one undoes: when it was done with setting
-# up, and at any moment before. What it did not leave, or someone else has changed since, is left
-# alone.
+# What a process leaves on a NIC when it is killed, the next one undoes: when it was done with
+# setting up, and at any moment before. What it did not leave, or someone else has changed since, is
+# left alone.
 
 # shellcheck source=tests/vm/lib/nic_setup.sh
 source /h/lib/nic_setup.sh
@@ -15,6 +15,7 @@ recover() {
 }
 
 nic_up 4
+nic_split off
 ethtool -X "$nic" weight 4 2 1 1
 nic_remember
 words=(--queues 2 --ring 1024 "$nic" 0.0.0.0 4420 :: 4421)

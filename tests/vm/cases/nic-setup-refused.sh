@@ -32,7 +32,8 @@ assert_match "without CAP_NET_ADMIN" "^refused EPERM: .*CAP_NET_ADMIN: start as 
 nic_assert_same "privilege"
 
 note "numbers"
-setup_refused EINVAL "4 receive queues, and its hardware has no more: 4 of zero-copy would leave none" \
+setup_refused EINVAL \
+	"4 receive queues, and its hardware has no more: 4 of zero-copy would leave none" \
 	--queues 4 "$nic" 0.0.0.0 4420
 setup_refused EINVAL "the receive rings have at most 4096 entries" --ring 5000 "$nic" 0.0.0.0 4420
 setup_refused EINVAL "receive buffers of at most" --buffer 4194304 "$nic" 0.0.0.0 4420
@@ -59,7 +60,8 @@ setup_refused EEXIST "steers other connections to queue 3: remove it \(ethtool -
 	"$nic" 0.0.0.0 4420
 nic_rule_delete "$rule"
 nic_rule_add flow-type tcp4 dst-port 4420 action 1
-setup_refused EEXIST "has a rule already for TCP over IPv4 to any address port 4420, at place $rule" \
+setup_refused EEXIST \
+	"has a rule already for TCP over IPv4 to any address port 4420, at place $rule" \
 	"$nic" 0.0.0.0 4420
 nic_rule_delete "$rule"
 nic_context_add start 2 equal 2
