@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# timeout_s: 240
+# timeout_s: 400
 # Each thing that stands in the way of zero-copy receive is named, with what to do about it, and
 # nothing is changed then.
 

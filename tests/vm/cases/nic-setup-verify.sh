@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# timeout_s: 240
+# timeout_s: 400
 # With setup = no the NIC is looked at only: what is missing is named with the command that does it,
 # and once all is done by hand, as the dry run prints it, it is used and left as it is.
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# timeout_s: 240
+# timeout_s: 400
 # A NIC is made ready for zero-copy receive and given back as it was: header split, hds-thresh,
 # rings, the receive hash of other connections, a context and rules for ours. Connections come in by
 # the queues that they are steered to, by IPv4 and by IPv6, and others do not.
