@@ -86,10 +86,11 @@ setup_close() {
 	assert_eq "exit code of nic-setup" 0 "$rc"
 }
 
+# It may have ended by itself just now.
 setup_kill() {
 	local pid=$setup_pid
 	setup_pid=""
-	kill -KILL "$pid"
+	kill -KILL "$pid" 2>/dev/null || :
 	wait "$pid" 2>/dev/null || :
 }
 
