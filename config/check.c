@@ -187,6 +187,22 @@ static void memory_check(const struct build *build)
 			   "'import_socket = /run/...'");
 }
 
+static void nics_check(const struct build *build)
+{
+	const struct config *config = build->config;
+
+	for (unsigned i = 0; i < config->n_nics; i++) {
+		const struct config_nic *nic = &config->nics[i];
+		struct config_where where = key_where(build, SECTION_NIC, i, "buffer");
+
+		if ((uint64_t)nic->buffer * RECEIVE_BUFFERS_MIN > config->memory.receive)
+			faults_add(build->faults, &where,
+				   "'buffer' of [nic %s] leaves less than %u buffers in 'receive' of "
+				   "[memory]; lower the one or raise the other",
+				   nic->name, RECEIVE_BUFFERS_MIN);
+	}
+}
+
 static void listeners_check(const struct build *build)
 {
 	const struct config *config = build->config;
@@ -322,6 +338,7 @@ static void namespace_check(const struct build *build, unsigned index)
 void config_check(const struct build *build)
 {
 	memory_check(build);
+	nics_check(build);
 	listeners_check(build);
 	discovery_check(build);
 	for (unsigned i = 0; i < build->config->n_subsystems; i++)

@@ -183,6 +183,7 @@ static void ns_limits_report(const struct backend_limits *limits, struct json_ob
 {
 	put_u64(row, "physical_block_bytes", 1ull << limits->phys_shift);
 	put_u64(row, "memory_alignment_bytes", limits->mem_align);
+	put_u64(row, "piece_alignment_bytes", limits->piece_align);
 	put_u64(row, "max_transfer_bytes", limits->max_transfer);
 	put_u64(row, "max_segments", limits->max_segments);
 	put_bool(row, "direct", limits->direct);

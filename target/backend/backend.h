@@ -78,8 +78,10 @@ struct backend_limits {
 	uint8_t block_shift;    /* logical block, 9..16 */
 	uint8_t phys_shift;     /* physical block or preferred granularity, >= block_shift */
 	uint32_t mem_align;     /* of address and length of each span, bytes; the kernel refuses others */
+	uint32_t piece_align;   /* the same, where data is in several spans: more than mem_align where a
+				   drive takes scattered memory by whole pages only */
 	uint32_t max_transfer;  /* bytes in one READ or WRITE */
-	uint32_t max_segments;  /* spans that go to the device at once; an I/O of more goes in parts */
+	uint32_t max_segments;  /* spans that go to the kernel at once; an I/O of more goes in parts */
 	bool direct;            /* bypasses the page cache */
 	bool fixed;             /* takes fixed buffers */
 	bool volatile_cache;    /* FLUSH means something */

@@ -255,6 +255,7 @@ static int block_geometry(const struct opening *o, struct uring_backend *ub,
 	if (uring_direct_align(ub->fd, &limits->mem_align, &offset))
 		limits->mem_align = facts->dma_alignment ? (uint32_t)facts->dma_alignment + 1 :
 							   (uint32_t)logical;
+	limits->piece_align = uring_piece_align(ub->fd, limits->mem_align);
 	return 0;
 }
 

@@ -250,6 +250,10 @@ static int file_setup(const struct opening *o, struct uring_backend *ub)
 	backend->limits.fixed = true;
 	backend->limits.volatile_cache = true;
 	backend->limits.read_only = o->config->read_only;
+	if (backend->limits.direct)
+		backend->limits.piece_align = uring_piece_align(ub->fd, backend->limits.mem_align);
+	else
+		backend->limits.piece_align = backend->limits.mem_align;
 	file_zeroing(ub, (uint64_t)st.st_size);
 	snprintf(backend->path, sizeof(backend->path), "%s", path);
 	return 0;

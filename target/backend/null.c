@@ -53,6 +53,7 @@ static int null_open(const struct config_namespace *config, struct backend **out
 		.block_shift = (uint8_t)shift,
 		.phys_shift = (uint8_t)MAX(shift, NULL_PHYS_SHIFT),
 		.mem_align = 1,
+		.piece_align = 1,
 		.max_transfer = MAX_TRANSFER,
 		.max_segments = UINT32_MAX,
 		.direct = true,

@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/counter.h"
+#include "base/limits.h"
 #include "target/backend/bounce.h"
 
 /* A request that the kernel keeps turning away without progress is an error in the end. */
@@ -534,6 +538,30 @@ int uring_direct_align(int fd, uint32_t *mem, uint32_t *offset)
 	*mem = stx.stx_dio_mem_align;
 	*offset = stx.stx_dio_offset_align;
 	return 0;
+}
+
+uint32_t uring_piece_align(int fd, uint32_t mem_align)
+{
+	/* Of the disk, also when @dev is a partition of it. */
+	static const char *const forms[] = { "/sys/dev/block/%u:%u/queue/virt_boundary_mask",
+					     "/sys/dev/block/%u:%u/../queue/virt_boundary_mask" };
+	unsigned long long mask = HOST_PAGE_SIZE - 1;
+	bool known = false;
+	struct stat st;
+	char path[80];
+	FILE *f;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(forms) && !known && !fstat(fd, &st); i++) {
+		dev_t dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+
+		snprintf(path, sizeof(path), forms[i], major(dev), minor(dev));
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		known = fscanf(f, "%llu", &mask) == 1;
+		fclose(f);
+	}
+	return MAX(mem_align, (uint32_t)mask + 1);
 }
 
 int uring_lock(int fd, bool shared)

@@ -37,6 +37,12 @@ struct uring_backend {
 int uring_direct_align(int fd, uint32_t *mem, uint32_t *offset);
 
 /*
+ * backend_limits.piece_align of the block device @fd, or of the one below the file @fd: from what sysfs
+ * says of it, a page when that is nothing. At least @mem_align.
+ */
+uint32_t uring_piece_align(int fd, uint32_t mem_align);
+
+/*
  * Locks the whole of @fd against every other process and backend that asks: for reading only when
  * @shared. The lock goes with the descriptor. 0, or -EBUSY and other negative errno.
  */

@@ -8,6 +8,7 @@ enum limits {
 	MAX_WORKERS = 64,
 	MAX_LISTENERS = 32,
 	MAX_NICS = 3,
+	RECEIVE_BUFFERS_MIN = 256,    /* in a receive area: commands and hosts share them one by one */
 	MAX_SUBSYSTEMS = 256,
 	MAX_REFERRALS = 64,
 	MAX_CONNECTIONS = 8192,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A connection's life: open, drained or terminated, lingering, dead, gone, freed. */
 #include <assert.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -58,12 +59,38 @@ static void socket_options(int fd)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
+/* What the listening socket limits for connections that a NIC places is not for others. */
+static void buffer_unlimited(int fd)
+{
+	const int unlocked = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &unlocked, sizeof(unlocked));
+}
+
+void conn_buffer(struct conn *conn)
+{
+	const struct zcrx *zcrx = conn->zcrx;
+	uint64_t share;
+	int bytes;
+
+	if (!zcrx || !zcrx->ifindex)
+		return;
+	share = ((uint64_t)zcrx->landing.chunks.n << zcrx->landing.chunks.shift) / TCP_ZCRX_SHARE;
+	/* The kernel takes no more than net.core.rmem_max, and doubles it for its own use. */
+	bytes = (int)MIN(share / 2, (uint64_t)INT_MAX);
+	setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 {
+	struct zcrx *zcrx = tcp_queues_find(tcp, listener, fd);
 	struct conn *conn = calloc(1, sizeof(*conn));
 
-	if (!conn) {
+	if (conn && zcrx)
+		conn->aside.bytes = malloc(TCP_ZCRX_RECEIVE);
+	if (!conn || (zcrx && !conn->aside.bytes)) {
 		log_peer("no memory for a new connection");
+		free(conn);
 		close(fd);
 		worker_connection_put(tcp->worker);
 		return;
@@ -71,7 +98,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	queue_init(&conn->queue, &tcp_transport, listener, tcp->worker, &conn->slot0.cmd);
 	conn->tcp = tcp;
 	conn->fd = fd;
-	conn->zcrx = tcp_queues_find(tcp, listener, fd);
+	conn->zcrx = zcrx;
 	conn->source = conn->zcrx ? &source_zcrx : &source_recv;
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;
@@ -79,9 +106,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	if (listener->path.transmit == DATAPATH_TRANSMIT_ZC)
 		conn->zc.min = listener->config->send_zc_min;
 	rx_init(&conn->rx, &conn_rx_ops);
-	list_init(&conn->zcrx_held);
 	list_init(&conn->zcrx_starved_link);
-	list_init(&conn->zcrx_paused_link);
 	list_init(&conn->r2t_wait);
 	list_init(&conn->r2t_send);
 	list_init(&conn->tx_ready);
@@ -91,6 +116,8 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
 	socket_options(fd);
+	if (!zcrx && tcp_queues_matter(listener))
+		buffer_unlimited(fd);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }
@@ -162,8 +189,10 @@ static void conn_gone(struct conn *conn)
 	conn->gone = true;
 	loop_timer_stop(conn_loop(conn), &conn->timer);
 	conn->source->drop_held(conn);
-	if (conn->zcrx)
-		conn->zcrx->landing.granted -= conn->r2t_outstanding;
+	conn_credit_end(conn);
+	/* What is unread goes now: a disk may hold the last command for ever. */
+	close(conn->fd);
+	conn->fd = -1;
 	queue_gone(&conn->queue);
 	list_splice_tail(&live, &conn->queue.live);
 	while ((node = list_pop(&live))) {
@@ -198,8 +227,8 @@ void conn_free(struct queue *queue)
 	assert(conn->gone);
 	list_del(&conn->dirty_link);
 	list_del(&conn->worker_link);
-	close(conn->fd);
 	queue_fini(&conn->queue);
+	free(conn->aside.bytes);
 	free(conn);
 	worker_connection_put(worker);
 }

@@ -7,96 +7,11 @@
  */
 #include "transport/tcp/gather.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 
-enum {
-	ROOMS_SHIFT = 3,        /* of the chunks' bytes, for vectors of fragments */
-	ROOMS_MIN = 1 << 20,    /* bytes */
-	DENSITY_SCALE = 16,
-	DENSITY_WEIGHT = 64,    /* fragments that the average is over */
-	DENSITY_BEGIN = 1024,   /* bytes: less than a packet of an Ethernet */
-	DENSITY_MIN = 64,
-	GRANT_MIN = 4096,
-};
-
-int landing_init(struct landing *landing, struct area *area, uint64_t offset, uint64_t size,
-		 unsigned shift, uint32_t reserve, uint32_t keepers)
-{
-	const struct area_spec spec = {
-		.name = "vectors of fragments",
-		.size = MAX(size >> ROOMS_SHIFT, (uint64_t)ROOMS_MIN) & ~UINT64_C(4095),
-		.needs = AREA_FACE_CPU,
-	};
-	int rc;
-
-	*landing = (struct landing){ .keepers = keepers, .density = DENSITY_BEGIN * DENSITY_SCALE };
-	landing->kept_by = calloc(keepers, sizeof(*landing->kept_by));
-	if (!landing->kept_by)
-		return -ENOMEM;
-	rc = chunks_init(&landing->chunks, area, offset, size, shift);
-	if (rc)
-		goto fail_kept;
-	rc = area_create(&landing->rooms_area, "anon", &spec);
-	if (rc)
-		goto fail_chunks;
-	rc = pool_init(&landing->rooms, &landing->rooms_area, 0, spec.size);
-	if (rc)
-		goto fail_area;
-	landing->most = landing->chunks.n > reserve ? landing->chunks.n - reserve : 0;
-	return 0;
-fail_area:
-	area_destroy(&landing->rooms_area);
-fail_chunks:
-	chunks_fini(&landing->chunks);
-fail_kept:
-	free(landing->kept_by);
-	return rc;
-}
-
-void landing_fini(struct landing *landing)
-{
-	pool_fini(&landing->rooms);
-	area_destroy(&landing->rooms_area);
-	chunks_fini(&landing->chunks);
-	free(landing->kept_by);
-}
-
-void landing_measure(struct landing *landing, uint32_t len, bool shared)
-{
-	/* What shares a chunk adds to what that one brought: the average grows by as much. */
-	landing->density += (uint64_t)len * DENSITY_SCALE / DENSITY_WEIGHT;
-	if (!shared)
-		landing->density -= landing->density / DENSITY_WEIGHT;
-}
-
-static uint64_t landing_density(const struct landing *landing)
-{
-	uint64_t chunk = UINT64_C(1) << landing->chunks.shift;
-	uint64_t density = MIN(landing->density / DENSITY_SCALE, chunk);
-
-	return MAX(density, (uint64_t)DENSITY_MIN);
-}
-
-uint64_t landing_room(const struct landing *landing, uint64_t outstanding)
-{
-	uint64_t bytes = (landing->most - landing->kept) * landing_density(landing);
-	uint64_t room = bytes > landing->granted ? bytes - landing->granted : 0;
-
-	/*
-	 * Nobody gets more than is left for others then. Who has nothing gets something in any case: it
-	 * has its place in the chunks that commands never keep, and need not stay there, as the command
-	 * has a buffer. So however many are asked and do not send, and whatever disks are stuck, the
-	 * others go on.
-	 */
-	room = room > outstanding ? (room - outstanding) / 2 : 0;
-	if (!outstanding)
-		room = MAX(room, (uint64_t)GRANT_MIN);
-	return room / GRANT_MIN * GRANT_MIN;
-}
+enum { KEPT_NONE = -1 };
 
 void gather_init(struct gather *gather, struct landing *landing, const struct spanv *buffer,
 		 uint32_t align, uint32_t keeper)
@@ -107,6 +22,7 @@ void gather_init(struct gather *gather, struct landing *landing, const struct sp
 	gather->align = align;
 	gather->keeper = keeper;
 	gather->kept = 0;
+	gather->kept_last = (uint32_t)KEPT_NONE;
 	gather->room.area = NULL;
 	spanv_init(&gather->data, gather->few, GATHER_FEW);
 }
@@ -153,8 +69,7 @@ static bool gather_append(struct gather *gather, const struct span *span)
 	return false;
 }
 
-/* Copies @len bytes of payload from @from to their place @offset in the buffer, and has them there. */
-static void gather_copy(struct gather *gather, uint32_t offset, const void *from, uint32_t len)
+void gather_copy(struct gather *gather, uint32_t offset, const void *from, uint32_t len)
 {
 	/* The core gives a command's payload one piece of memory. */
 	struct span place = gather->buffer->v[0];
@@ -168,17 +83,6 @@ static void gather_copy(struct gather *gather, uint32_t offset, const void *from
 	gather_append(gather, &place);
 }
 
-/*
- * May the command keep one more chunk? Chunks for what hosts were asked to send are worth more than
- * a copy less; and a namespace whose disk is slow keeps no more than it leaves for the others.
- */
-static bool landing_may_keep(const struct landing *landing, uint32_t keeper)
-{
-	uint64_t taken = landing->kept + landing->granted / landing_density(landing);
-
-	return taken < landing->most && landing->kept_by[keeper] < landing->most - taken;
-}
-
 /* Keeps @piece, which is aligned, where it is. False when that may not be. */
 static bool gather_keep(struct gather *gather, const struct span *piece)
 {
@@ -186,21 +90,25 @@ static bool gather_keep(struct gather *gather, const struct span *piece)
 	const struct chunks *chunks = &landing->chunks;
 	const struct spanv *data = &gather->data;
 	const struct span *last = data->n ? &data->v[data->n - 1] : NULL;
+	uint32_t chunk = chunks_index(chunks, piece->offset);
 	/* A span has one reference on each of its chunks, in how many pieces it ever came. */
 	bool has = last && chunks_have(chunks, last) &&
 		   last->offset + last->len == piece->offset &&
-		   chunks_index(chunks, piece->offset - 1) == chunks_index(chunks, piece->offset);
+		   chunks_index(chunks, piece->offset - 1) == chunk;
 
 	/* Beside its own place there must be one for what has to be copied from now on. */
-	if (!has && (!landing_may_keep(landing, gather->keeper) || !gather_has_room(gather, 2)))
+	if (!has && !gather_has_room(gather, 2))
 		return false;
-	gather_append(gather, piece);
-	if (!has) {
-		chunks_get(&landing->chunks, piece);
-		landing->kept++;
-		landing->kept_by[gather->keeper]++;
+	if (chunk != gather->kept_last) {
+		if (!landing_may_keep(landing, gather->keeper))
+			return false;
+		landing_keep(landing, gather->keeper);
 		gather->kept++;
+		gather->kept_last = chunk;
 	}
+	gather_append(gather, piece);
+	if (!has)
+		chunks_get(&landing->chunks, piece);
 	return true;
 }
 
@@ -213,6 +121,7 @@ uint32_t gather_add(struct gather *gather, uint32_t offset, const struct span *p
 	struct span middle = *piece;
 
 	assert(chunks_have(&gather->landing->chunks, piece));
+	landing_measure(gather->landing, piece);
 	if (head + tail < len) {
 		middle.offset += head;
 		middle.len -= head + tail;
@@ -239,9 +148,9 @@ void gather_fini(struct gather *gather)
 	for (uint32_t i = 0; i < gather->data.n; i++)
 		if (chunks_have(&landing->chunks, &gather->data.v[i]))
 			chunks_put(&landing->chunks, &gather->data.v[i]);
-	landing->kept -= gather->kept;
-	landing->kept_by[gather->keeper] -= gather->kept;
+	landing_give_up(landing, gather->keeper, gather->kept);
 	gather->kept = 0;
+	gather->kept_last = (uint32_t)KEPT_NONE;
 	if (gather->room.area)
 		pool_put(&landing->rooms, &gather->room);
 	gather->room.area = NULL;

@@ -125,11 +125,13 @@ static int queue_open(struct worker *worker, unsigned place, unsigned part,
 	options->size = worker->receive.bytes;
 	options->offset = worker->receive.offset + part * worker->receive.bytes;
 	rc = zcrx_open(zcrx, &worker->loop, options, why->s, sizeof(why->s));
-	if (rc)
+	if (rc) {
 		free(zcrx);
-	else
-		tcp_of(worker)->zcrx[place] = zcrx;
-	return rc;
+		return rc;
+	}
+	zcrx_attach(tcp_of(worker), zcrx);
+	tcp_of(worker)->zcrx[place] = zcrx;
+	return 0;
 }
 
 static int nic_queue_open(const struct interface *interface, unsigned index, unsigned part,

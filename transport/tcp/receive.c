@@ -8,6 +8,8 @@
 #include "target/ns.h"
 #include "transport/tcp/tcp.h"
 
+enum { CREDIT_REVIEW_NS = 1000000000 };
+
 static struct conn *conn_of_rx(struct rx *rx)
 {
 	return container_of(rx, struct conn, rx);
@@ -201,6 +203,19 @@ static enum rx_verdict on_header(struct rx *rx)
 	}
 }
 
+/* @bytes of the PDU at hand are there: as many are no longer owed. */
+static void credit_arrived(struct conn *conn, uint32_t bytes)
+{
+	uint32_t fresh = MIN(bytes - conn->credit_pdu, conn->credit);
+
+	if (!conn->zcrx)
+		return;
+	conn->credit_pdu = bytes;
+	conn->credit -= fresh;
+	conn->zcrx->landing.granted -= fresh;
+	conn->credit_used = true;
+}
+
 /* All payload is there: the core gets it where it lies. */
 static void payload_lend(struct tcp_cmd *tcmd)
 {
@@ -237,8 +252,8 @@ static void on_payload(struct rx *rx, bool digest_ok)
 	tcmd->received += rx->layout.data_len;
 	if (!tcmd->cmd.in_capsule) {
 		conn->r2t_outstanding -= rx->layout.data_len;
-		if (conn->zcrx)
-			conn->zcrx->landing.granted -= rx->layout.data_len;
+		credit_arrived(conn, rx->layout.data_len);
+		conn->credit_pdu = 0;
 		if (tcmd->received == tcmd->granted && tcmd->granted < tcmd->cmd.data_len)
 			list_add_tail(&conn->r2t_wait, &tcmd->r2t_link);
 		conn_grant(conn);
@@ -259,16 +274,49 @@ const struct rx_ops conn_rx_ops = { .header = on_header, .payload = on_payload, 
 
 /* ----------------------------------------------------------------------------------------- flowing */
 
+void conn_credit_end(struct conn *conn)
+{
+	if (conn->zcrx)
+		conn->zcrx->landing.granted -= conn->credit;
+	conn->credit = 0;
+}
+
+/*
+ * Hosts that were asked, and send nothing, must not have the area for ever. What comes after all is
+ * copied, if there is no chunk to keep by then.
+ */
+static void credit_review(struct tcp_worker *tcp, struct zcrx *zcrx)
+{
+	uint64_t now = clock_now_ns();
+
+	if (now - zcrx->reviewed_ns < CREDIT_REVIEW_NS)
+		return;
+	zcrx->reviewed_ns = now;
+	list_for_each_safe(conn, &tcp->conns, struct conn, worker_link) {
+		if (conn->zcrx != zcrx)
+			continue;
+		if (!conn->credit_used)
+			conn_credit_end(conn);
+		conn->credit_used = false;
+	}
+}
+
 /* Bytes that the host may be asked for now. */
 static uint32_t grant_room(struct conn *conn)
 {
 	uint32_t window = conn->queue.listener->config->r2t_window;
 	uint32_t room = window > conn->r2t_outstanding ? window - conn->r2t_outstanding : 0;
+	struct zcrx *zcrx = conn->zcrx;
+	uint64_t area_room;
 
-	if (conn->zcrx)
-		room = (uint32_t)MIN((uint64_t)room,
-				     landing_room(&conn->zcrx->landing, conn->r2t_outstanding));
-	return room;
+	if (!zcrx)
+		return room;
+	area_room = landing_room(&zcrx->landing, conn->r2t_outstanding);
+	if (room <= area_room)
+		return room;
+	credit_review(conn->tcp, zcrx);
+	return (uint32_t)MIN((uint64_t)room,
+			     landing_room(&zcrx->landing, conn->r2t_outstanding));
 }
 
 void conn_grant(struct conn *conn)
@@ -285,8 +333,11 @@ void conn_grant(struct conn *conn)
 		tcmd->r2t_len = MIN(left, room);
 		tcmd->granted += tcmd->r2t_len;
 		conn->r2t_outstanding += tcmd->r2t_len;
-		if (conn->zcrx)
+		if (conn->zcrx) {
+			conn->credit += tcmd->r2t_len;
+			conn->credit_used = true;
 			conn->zcrx->landing.granted += tcmd->r2t_len;
+		}
 		list_del(&tcmd->r2t_link);
 		list_add_tail(&conn->r2t_send, &tcmd->r2t_link);
 		conn_touch(conn);
@@ -302,7 +353,7 @@ void conn_fetch(struct cmd *cmd)
 		return; /* the command goes with the connection */
 	if (conn->zcrx && cmd->ns && cmd->memory != CMD_MEMORY_MAPPED) {
 		gather_init(&tcmd->gather, &conn->zcrx->landing, &cmd->data,
-			    cmd->ns->backend->limits.mem_align, cmd->ns->index);
+			    cmd->ns->backend->limits.piece_align, cmd->ns->index);
 		cmd->lent = true;
 	}
 	if (!cmd->in_capsule) {
@@ -320,7 +371,10 @@ size_t conn_received(struct conn *conn, const void *buf, size_t len, const struc
 	/* Nobody parses any more; the bytes only had to be taken off the socket. */
 	if (conn->state >= CONN_TERMINATING || conn->rx.state == RX_STOPPED)
 		return len;
-	return rx_feed(&conn->rx, buf, len, fragment);
+	len = rx_feed(&conn->rx, buf, len, fragment);
+	if (conn->payload && conn->rx.state == RX_PAYLOAD && !conn->payload->cmd.in_capsule)
+		credit_arrived(conn, conn->rx.layout.data_len - conn->rx.left);
+	return len;
 }
 
 void conn_receive(struct conn *conn)

@@ -131,6 +131,9 @@ static void rx_payload_take(struct rx *rx, const uint8_t *p, uint32_t len,
 
 		rx->copied_bytes += copied;
 		rx->placed_bytes += len - copied;
+	} else if (rx->gather) {
+		gather_copy(rx->gather, rx->dest_offset, p, len);
+		rx->copied_bytes += len;
 	} else if (rx->dest) {
 		spanv_write(rx->dest, rx->dest_offset, p, len);
 		rx->copied_bytes += len;

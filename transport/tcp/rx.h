@@ -59,8 +59,8 @@ struct rx {
 void rx_init(struct rx *rx, const struct rx_ops *ops);
 
 /*
- * Takes bytes in, those of @fragment when that is not NULL and they lie in chunks; returns how many were used: less than @len only when paused or stopped, the rest
- * is to be offered again after rx_resume().
+ * Takes bytes in, those of @fragment when that is not NULL and they lie in chunks. Returns how many were
+ * used: less than @len only when paused or stopped, the rest is to be offered again after rx_resume().
  */
 size_t rx_feed(struct rx *rx, const void *buf, size_t len, const struct span *fragment);
 

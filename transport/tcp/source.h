@@ -11,6 +11,7 @@
 
 struct conn;
 struct tcp_worker;
+struct zcrx;
 
 /* Bytes that were received while parsing is paused; the source keeps their memory. */
 struct rx_held {
@@ -36,6 +37,9 @@ extern const struct byte_source source_zcrx;
 int recv_worker_init(struct tcp_worker *tcp);
 void recv_worker_fini(struct tcp_worker *tcp);
 uint64_t recv_worker_bytes(void);
+
+/* Readies @zcrx, which is open, for connections of @tcp; before its loop runs. */
+void zcrx_attach(struct tcp_worker *tcp, struct zcrx *zcrx);
 
 /* Once a turn, after all connections: chunks go back, who waits for some goes on. */
 void zcrx_turn(struct tcp_worker *tcp);

@@ -1,104 +1,140 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Receiving by io_uring's zero-copy receive: one request brings up to 256 KiB, fragment by fragment, in
- * the chunks that the NIC filled. Fragments are parsed where they lie; whoever wants one for longer has
- * a reference on its chunk. While a connection's parsing is paused it has no new request, and what the
- * last one still brings is held.
+ * Receiving by io_uring's zero-copy receive: one request brings up to TCP_ZCRX_RECEIVE bytes, fragment
+ * by fragment, in the chunks that the NIC filled. Fragments are parsed where they lie; whoever wants one
+ * for longer has a reference on its chunk. While a connection's parsing is paused it has no new
+ * request, and what the last one still brings is copied aside: who waits takes no chunks.
  */
 #include <assert.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/counter.h"
 #include "base/log.h"
 #include "transport/tcp/tcp.h"
+
+enum {
+	RETRY_NS = 10 * 1000000,       /* after a receive that found no chunk */
+	STARVED_MAX_S = 10,            /* that a connection may find none for */
+	SHORTAGE_NS = 100 * 1000000,   /* from the NIC's first lack of chunks to looking for the cause */
+	HOG_SHIFT = 6,                 /* unread bytes of a connection that may be the cause: 1/64 of the area */
+};
 
 static bool conn_parses(const struct conn *conn)
 {
 	return conn->state < CONN_TERMINATING && conn->rx.state != RX_STOPPED;
 }
 
-/* Keeps @fragment until parsing goes on. The reference moves along. */
-static void fragment_hold(struct conn *conn, const struct span *fragment)
-{
-	struct zcrx *zcrx = conn->zcrx;
-	struct zcrx_held *held = zcrx_hold(zcrx, fragment);
+/* ------------------------------------------------------------------------------------- fragments */
 
-	if (!held) {
-		log_peer("%s: too many small packets while its commands wait; closing the connection",
-			 conn->queue.peer);
-		counter_add(&zcrx->stats.closed, 1);
-		chunks_put(&zcrx->landing.chunks, fragment);
-		conn_dead(conn);
-		return;
-	}
-	list_add_tail(&conn->zcrx_held, &held->link);
-	conn->zcrx_held_n++;
-	if (list_empty(&conn->zcrx_paused_link))
-		list_add_tail(&zcrx->paused, &conn->zcrx_paused_link);
+static void aside_add(struct conn *conn, const struct span *fragment)
+{
+	struct conn_aside *aside = &conn->aside;
+
+	/* It is empty when a request is made, which brings no more than it has room for. */
+	assert(aside->have + fragment->len <= TCP_ZCRX_RECEIVE);
+	memcpy(aside->bytes + aside->have, span_ptr(fragment), fragment->len);
+	aside->have += fragment->len;
 }
 
-/* Parses @fragment. True when all of it was taken; else the rest is left of it. */
-static bool fragment_parse(struct conn *conn, struct span *fragment)
+/* Parses @fragment, or copies aside what is not to be parsed now. */
+static void fragment_parse(struct conn *conn, struct span *fragment)
 {
-	size_t used = conn_received(conn, span_ptr(fragment), fragment->len, fragment);
+	size_t used = 0;
 
-	/* A machine that has stopped wants the rest no more. */
-	if (used == fragment->len || conn->rx.state != RX_JUDGE)
-		return true;
-	/* What is parsed lies in the same chunk, so the reference stays right. */
+	if (!conn->aside.have)
+		used = conn_received(conn, span_ptr(fragment), fragment->len, fragment);
+	if (used == fragment->len)
+		return;
 	fragment->offset += used;
 	fragment->len -= (uint32_t)used;
-	return false;
+	aside_add(conn, fragment);
 }
 
 static void fragment_received(struct conn *conn, uint32_t len)
 {
 	struct zcrx *zcrx = conn->zcrx;
-	struct span fragment;
+	struct span fragment, whole;
 
 	assert(len <= conn->zcrx_left);
 	conn->zcrx_left -= len;
+	conn->zcrx_starved_ns = 0;
 	zcrx_fragment(zcrx, len, &fragment);
-	if (conn_parses(conn)) {
-		bool behind = !list_empty(&conn->zcrx_held) || conn->rx.state == RX_JUDGE;
-
-		if (behind || !fragment_parse(conn, &fragment)) {
-			fragment_hold(conn, &fragment);
-			return;
-		}
-	}
-	chunks_put(&zcrx->landing.chunks, &fragment);
+	whole = fragment;
+	if (conn_parses(conn))
+		fragment_parse(conn, &fragment);
+	chunks_put(&zcrx->landing.chunks, &whole);
 }
 
 static void zcrx_drop_held(struct conn *conn)
 {
-	struct list *node;
-
-	while ((node = list_pop(&conn->zcrx_held))) {
-		struct zcrx_held *held = list_entry(node, struct zcrx_held, link);
-
-		chunks_put(&conn->zcrx->landing.chunks, &held->fragment);
-		zcrx_unhold(conn->zcrx, held);
-	}
-	conn->zcrx_held_n = 0;
+	conn->aside.have = 0;
+	conn->aside.used = 0;
 	list_del(&conn->zcrx_starved_link);
-	list_del(&conn->zcrx_paused_link);
 }
 
 static void zcrx_offer_held(struct conn *conn)
 {
-	while (!list_empty(&conn->zcrx_held)) {
-		struct zcrx_held *held = list_first(&conn->zcrx_held, struct zcrx_held, link);
+	struct conn_aside *aside = &conn->aside;
 
-		if (conn_parses(conn) && !fragment_parse(conn, &held->fragment))
+	aside->used += (uint32_t)conn_received(conn, aside->bytes + aside->used,
+					       aside->have - aside->used, NULL);
+	if (aside->used < aside->have)
+		return;
+	aside->have = 0;
+	aside->used = 0;
+}
+
+/* ------------------------------------------------------------------------------------- receiving */
+
+/* There may be chunks again. */
+static void starved_serve(struct zcrx *zcrx)
+{
+	struct list starved = LIST_INIT(starved), *node;
+
+	list_splice_tail(&starved, &zcrx->starved);
+	while ((node = list_pop(&starved)))
+		conn_receive(list_entry(node, struct conn, zcrx_starved_link));
+}
+
+static void retry_expired(struct timer *timer)
+{
+	starved_serve(container_of(timer, struct zcrx, retry));
+}
+
+/*
+ * The kernel found no free chunk for what it had to copy, being in no chunk; the bytes wait in the socket. Of
+ * those that go back to the NIC it gets none, so that it may be in vain to wait.
+ */
+static void conn_starved(struct conn *conn)
+{
+	struct zcrx *zcrx = conn->zcrx;
+	uint64_t now = clock_now_ns();
+	bool ended = conn->zcrx_starved_ns &&
+		     now - conn->zcrx_starved_ns > STARVED_MAX_S * UINT64_C(1000000000);
+
+	counter_add(&zcrx->stats.starved, 1);
+	if (!conn->zcrx_starved_ns)
+		conn->zcrx_starved_ns = now;
+	if (!zcrx->copies) {
+		log_peer("%s: packets came that the NIC did not place, and the kernel cannot copy to a dma-buf; "
+			 "closing the connection",
+			 conn->queue.peer);
+	} else if (ended) {
+		log_peer("%s: no chunk of the receive area for %u s; closing the connection (raise [memory] "
+			 "receive)",
+			 conn->queue.peer, STARVED_MAX_S);
+	} else {
+		list_add_tail(&zcrx->starved, &conn->zcrx_starved_link);
+		if (timer_running(&zcrx->retry) ||
+		    !loop_timer_start(zcrx->loop, &zcrx->retry, RETRY_NS))
 			return;
-		list_del(&held->link);
-		conn->zcrx_held_n--;
-		chunks_put(&conn->zcrx->landing.chunks, &held->fragment);
-		zcrx_unhold(conn->zcrx, held);
+		log_error("%s: no memory for a timer", conn->queue.peer);
 	}
-	list_del(&conn->zcrx_paused_link);
+	counter_add(&zcrx->stats.closed, 1);
+	conn_dead(conn);
 }
 
 /* The request ended. */
@@ -121,9 +157,8 @@ static void receive_ended(struct conn *conn, int res)
 	case -ENOSPC: /* the completion queue was full; what is in it is being taken out */
 		counter_add(&zcrx->stats.overflows, 1);
 		break;
-	case -ENOMEM: /* no free chunk for a copy; the bytes wait in the socket */
-		counter_add(&zcrx->stats.starved, 1);
-		list_add_tail(&zcrx->starved, &conn->zcrx_starved_link);
+	case -ENOMEM:
+		conn_starved(conn);
 		return;
 	case -EAGAIN:
 	case -EINTR:
@@ -154,6 +189,8 @@ static void zcrx_arm(struct conn *conn)
 {
 	struct io_uring_sqe *sqe = loop_sqe(conn_loop(conn));
 
+	list_del(&conn->zcrx_starved_link);
+	assert(!conn->aside.have || !conn_parses(conn));
 	io_uring_prep_rw(IORING_OP_RECV_ZC, sqe, conn->fd, NULL, TCP_ZCRX_RECEIVE, 0);
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->zcrx_ifq_idx = conn->zcrx->id;
@@ -163,47 +200,87 @@ static void zcrx_arm(struct conn *conn)
 	conn->zcrx_left = TCP_ZCRX_RECEIVE;
 }
 
-/* The NIC needs chunks, and here they are held for nothing: the one who holds most loses its connection. */
-static void greediest_close(struct zcrx *zcrx)
-{
-	struct conn *most = NULL;
+/* ------------------------------------------------------------------------------- a NIC without chunks */
 
-	list_for_each_safe(conn, &zcrx->paused, struct conn, zcrx_paused_link)
-		if (!most || conn->zcrx_held_n > most->zcrx_held_n)
-			most = conn;
-	if (!most)
+/* Bytes that the socket holds because they are not read: of a NIC's, whole chunks. */
+static uint64_t conn_unread(const struct conn *conn)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_MEMINFO, info, &len))
+		return 0;
+	return info[SK_MEMINFO_RMEM_ALLOC];
+}
+
+/*
+ * Connections that do not read hold chunks in their sockets, where nobody sees them: those whose parsing
+ * is paused, and those of hosts that keep a byte back, or send one that is urgent. When they hold
+ * most of the area, the one with most of them is closed, for the others to go on.
+ */
+static void hog_close(struct tcp_worker *tcp, struct zcrx *zcrx)
+{
+	const struct chunks *chunks = &zcrx->landing.chunks;
+	uint64_t size = (uint64_t)chunks->n << chunks->shift;
+	uint64_t taken = chunks->held << chunks->shift, most = 0;
+	struct conn *hog = NULL;
+
+	list_for_each_safe(conn, &tcp->conns, struct conn, worker_link) {
+		uint64_t unread = 0;
+
+		if (conn->zcrx == zcrx && conn->state != CONN_DEAD)
+			unread = conn_unread(conn);
+		taken += unread;
+		if (unread > most) {
+			most = unread;
+			hog = conn;
+		}
+	}
+	if (taken < size / 4 * 3 || most < size >> HOG_SHIFT)
 		return;
-	log_peer("%s: holds %u fragments that its commands have no memory for while the NIC is short of "
-		 "chunks; closing the connection",
-		 most->queue.peer, most->zcrx_held_n);
+	log_peer("%s: %llu KiB that it sent cannot be read yet, and the NIC has no memory left to receive to; "
+		 "closing the connection",
+		 hog->queue.peer, (unsigned long long)most >> 10);
 	counter_add(&zcrx->stats.closed, 1);
-	conn_dead(most);
-	zcrx_drop_held(most);
+	conn_dead(hog);
 }
 
-/* There are chunks again. */
-static void starved_serve(struct zcrx *zcrx)
+static void shortage_expired(struct timer *timer)
 {
-	struct list starved = LIST_INIT(starved), *node;
+	struct zcrx *zcrx = container_of(timer, struct zcrx, shortage);
 
-	list_splice_tail(&starved, &zcrx->starved);
-	while ((node = list_pop(&starved)))
-		conn_receive(list_entry(node, struct conn, zcrx_starved_link));
+	hog_close(zcrx->tcp, zcrx);
+	zcrx_event_arm(zcrx);
 }
 
-static void queue_turn(struct zcrx *zcrx)
+/* The NIC found no chunk. The kernel says so once, until it is asked again. */
+static void event_done(struct op *op, int res, uint32_t flags)
 {
-	if (zcrx_refill(zcrx))
-		starved_serve(zcrx);
-	if (unlikely(zcrx_is_short(zcrx)))
-		greediest_close(zcrx);
+	struct zcrx *zcrx = container_of(op, struct zcrx, event_op);
+
+	(void)res;
+	(void)flags;
+	counter_add(&zcrx->stats.starved, 1);
+	if (loop_timer_start(zcrx->loop, &zcrx->shortage, SHORTAGE_NS))
+		zcrx_event_arm(zcrx);
+}
+
+/* ------------------------------------------------------------------------------------------- a turn */
+
+void zcrx_attach(struct tcp_worker *tcp, struct zcrx *zcrx)
+{
+	zcrx->tcp = tcp;
+	zcrx->event_op.done = event_done;
+	list_init(&zcrx->starved);
+	timer_init(&zcrx->retry, retry_expired);
+	timer_init(&zcrx->shortage, shortage_expired);
 }
 
 void zcrx_turn(struct tcp_worker *tcp)
 {
 	for (unsigned i = 0; i < TCP_ZCRX_QUEUES; i++)
-		if (tcp->zcrx[i])
-			queue_turn(tcp->zcrx[i]);
+		if (tcp->zcrx[i] && zcrx_refill(tcp->zcrx[i]))
+			starved_serve(tcp->zcrx[i]);
 }
 
 const struct byte_source source_zcrx = {

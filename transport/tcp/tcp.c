@@ -67,7 +67,8 @@ static uint64_t tcp_worker_bytes(void)
 
 static uint64_t tcp_connection_bytes(unsigned depth)
 {
-	return sizeof(struct conn) + depth * (sizeof(struct tcp_cmd) + sizeof(struct cmd *));
+	return sizeof(struct conn) + (tcp_queues_bytes() ? TCP_ZCRX_RECEIVE : 0) +
+	       depth * (sizeof(struct tcp_cmd) + sizeof(struct cmd *));
 }
 
 static void tcp_flush(struct worker *worker)
@@ -240,7 +241,7 @@ static int tcp_listen(struct listener *listener)
 	const struct config_listener *config = listener->config;
 	struct sockaddr_storage ss;
 	socklen_t len;
-	const int one = 1;
+	const int one = 1, early = TCP_ZCRX_EARLY;
 	int fd, rc = address_parse(config->address, config->port, &ss, &len);
 
 	if (rc)
@@ -249,6 +250,9 @@ static int tcp_listen(struct listener *listener)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Inherited, until conn_open() or tcp_connected() says otherwise. */
+	if (tcp_queues_matter(listener))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
 	if (ss.ss_family == AF_INET6) /* so that :: and 0.0.0.0 can be two listeners */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, TCP_BACKLOG)) {
@@ -305,6 +309,7 @@ static void tcp_connected(struct queue *queue)
 	struct conn *conn = conn_of(queue);
 
 	loop_timer_stop(conn_loop(conn), &conn->timer);
+	conn_buffer(conn);
 	/* Fabrics commands may bring 8 KiB on any queue (TCP 3.3.2.1). */
 	if (queue->qid)
 		conn->rx.params.max_capsule_data =

@@ -21,7 +21,9 @@ enum tcp_limits {
 	TCP_RX_BUFFER = 262144,
 	TCP_MAXH2CDATA = MAX_TRANSFER,
 	TCP_ZCRX_QUEUES = MAX_NICS + 1, /* of a worker: one of each NIC, and one without */
-	TCP_ZCRX_RECEIVE = 262144, /* bytes of one zero-copy receive: as many come although parsing is paused */
+	TCP_ZCRX_RECEIVE = 131072, /* bytes of one zero-copy receive: as many come although parsing is paused */
+	TCP_ZCRX_EARLY = 16384,  /* bytes of a socket's buffer until Connect: what strangers may take of chunks */
+	TCP_ZCRX_SHARE = 16,     /* of the receive area that a socket's buffer may take, from then on */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
@@ -96,6 +98,13 @@ enum conn_state {
 	CONN_DEAD,        /* the socket is shut down; waits for its requests in the ring */
 };
 
+/* What a zero-copy receive brought while parsing was paused. */
+struct conn_aside {
+	char *bytes; /* TCP_ZCRX_RECEIVE, owned; NULL: source_recv */
+	uint32_t have;
+	uint32_t used; /* that were parsed since */
+};
+
 struct conn {
 	struct queue queue; /* first */
 	struct tcp_worker *tcp;
@@ -119,17 +128,19 @@ struct conn {
 
 	/* Zero-copy receive; zcrx NULL: source_recv. */
 	struct zcrx *zcrx;
-	struct list zcrx_held;  /* zcrx_held.link, in the order of the stream */
 	uint32_t zcrx_left;     /* bytes that the armed receive may still bring */
-	uint32_t zcrx_held_n;
+	uint64_t zcrx_starved_ns; /* CLOCK_MONOTONIC: since when it finds no chunk; 0: it does */
 	struct list zcrx_starved_link; /* zcrx->starved */
-	struct list zcrx_paused_link; /* zcrx->paused */
+	struct conn_aside aside;
 	struct tcp_cmd *capsule; /* its in-capsule data comes next */
 	struct tcp_cmd *payload; /* owner of the payload that is being received; NULL: dropped */
 
 	/* Granting. */
 	struct list r2t_wait; /* tcp_cmd.r2t_link: wait for window */
-	uint32_t r2t_outstanding; /* bytes granted and not yet received */
+	uint32_t r2t_outstanding; /* bytes granted, of PDUs that are not whole yet */
+	uint32_t credit;       /* bytes of ours in zcrx->landing.granted */
+	uint32_t credit_pdu;   /* bytes of the PDU at hand that were taken off it */
+	bool credit_used;      /* something was granted, or arrived, since the last review */
 
 	/* Sending. */
 	struct list dirty_link; /* tcp->dirty */
@@ -207,6 +218,8 @@ struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *list
 
 /* Takes over an accepted socket on its worker. Closes it when there is no memory. */
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd);
+/* Connect succeeded: the socket may buffer what a host needs, not what a stranger may. */
+void conn_buffer(struct conn *conn);
 /* Something changed: look at it at the end of the turn. */
 void conn_touch(struct conn *conn);
 /* The end of a turn: sends, moves through the closing states. */
@@ -238,6 +251,8 @@ size_t conn_received(struct conn *conn, const void *buf, size_t len, const struc
 void conn_resume(struct conn *conn);
 /* Starts a receive unless one is armed or parsing is paused. */
 void conn_receive(struct conn *conn);
+/* Nothing of what the host was asked for is counted on any more. */
+void conn_credit_end(struct conn *conn);
 /* Moves commands from r2t_wait to r2t_send as the window admits. */
 void conn_grant(struct conn *conn);
 

@@ -17,7 +17,7 @@ enum {
 	PAGE_SHIFT = 12,
 	ENTRIES_MAX = 32768,   /* the kernel takes no larger refill ring */
 	RESERVE_SHIFT = 2,     /* a quarter of the chunks is never kept by commands */
-	SHORT_SHIFT = 4,       /* the NIC is short of chunks when it has less than 1/16 of them */
+	FRAGMENTS_MIN = 1024,  /* bytes of a chunk for which there is an entry in the refill ring */
 	STATS_ALIGN = 64,
 	FLUSH_SHIFT = 2,       /* of the refill ring's entries: as many wait for a flush at most */
 	QUEUE_TRIES = 50,      /* while a queue is still bound to a ring that is being closed */
@@ -145,34 +145,6 @@ static void why_refused(const struct zcrx_options *options, int rc, char *why, s
 		snprintf(why, size, "zero-copy receive without a NIC: %s", what);
 }
 
-/* Whom the kernel tells that the NIC found no chunk: it says so once, until it is asked again. */
-static void event_done(struct op *op, int res, uint32_t flags)
-{
-	struct zcrx *zcrx = container_of(op, struct zcrx, event_op);
-	struct zcrx_abi_ctrl arm = {
-		.zcrx_id = zcrx->id,
-		.op = ZCRX_ABI_CTRL_ARM_EVENT,
-		.event_type = (uint32_t)res,
-	};
-
-	(void)flags;
-	counter_add(&zcrx->stats.starved, 1);
-	io_uring_register((unsigned)zcrx->loop->ring.ring_fd, IORING_REGISTER_ZCRX_CTRL, &arm, 0);
-}
-
-static int held_create(struct zcrx *zcrx)
-{
-	uint32_t n = zcrx->landing.chunks.n;
-
-	list_init(&zcrx->held_free);
-	zcrx->held = calloc(n, sizeof(*zcrx->held));
-	if (!zcrx->held)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		list_add_tail(&zcrx->held_free, &zcrx->held[i].link);
-	return 0;
-}
-
 int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *options, char *why,
 	      size_t size)
 {
@@ -184,11 +156,10 @@ int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *o
 		.loop = loop,
 		.ifindex = options->ifindex,
 		.flushes = !options->ifindex,
-		.event_op.done = event_done,
+		.copies = options->dmabuf_fd < 0,
 	};
-	list_init(&zcrx->starved);
-	list_init(&zcrx->paused);
-	while (entries < n && entries < ENTRIES_MAX)
+	/* An entry gives back a fragment, of which a chunk may hold many. */
+	while (entries < options->size / FRAGMENTS_MIN && entries < ENTRIES_MAX)
 		entries *= 2;
 	rc = landing_init(&zcrx->landing, options->area, options->offset, options->size, shift,
 			  n >> RESERVE_SHIFT, options->keepers);
@@ -196,9 +167,7 @@ int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *o
 		snprintf(why, size, "no memory for a table of %u chunks", n);
 		return rc;
 	}
-	rc = held_create(zcrx);
-	if (!rc)
-		rc = region_create(zcrx, entries);
+	rc = region_create(zcrx, entries);
 	if (!rc)
 		rc = queue_register(zcrx, options, entries);
 	/* A queue of a process that ended a moment ago is given back by and by. */
@@ -217,7 +186,6 @@ void zcrx_close(struct zcrx *zcrx)
 {
 	if (zcrx->region)
 		munmap(zcrx->region, zcrx->region_bytes);
-	free(zcrx->held);
 	landing_fini(&zcrx->landing);
 }
 
@@ -226,8 +194,7 @@ uint64_t zcrx_bytes(const struct zcrx *zcrx)
 	const struct landing *landing = &zcrx->landing;
 
 	return sizeof(*zcrx) + zcrx->region_bytes + landing->rooms_area.size +
-	       chunks_bytes(&landing->chunks) + landing->chunks.n * sizeof(*zcrx->held) +
-	       landing->keepers * sizeof(*landing->kept_by);
+	       chunks_bytes(&landing->chunks) + landing->keepers * sizeof(*landing->kept_by);
 }
 
 /* ---------------------------------------------------------------------------------------- running */
@@ -236,7 +203,6 @@ void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment)
 {
 	const struct io_uring_zcrx_cqe *extra = loop_cqe_extra(zcrx->loop);
 	struct chunks *chunks = &zcrx->landing.chunks;
-	uint64_t held = chunks->held;
 
 	*fragment = (struct span){
 		.area = chunks->area,
@@ -244,7 +210,6 @@ void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment)
 		.len = len,
 	};
 	chunks_received(chunks, fragment);
-	landing_measure(&zcrx->landing, len, chunks->held == held);
 	counter_add(&zcrx->stats.fragments, 1);
 	counter_add(&zcrx->stats.bytes, len);
 }
@@ -281,28 +246,15 @@ bool zcrx_refill(struct zcrx *zcrx)
 	return true;
 }
 
-struct zcrx_held *zcrx_hold(struct zcrx *zcrx, const struct span *fragment)
+void zcrx_event_arm(struct zcrx *zcrx)
 {
-	struct list *node = list_pop(&zcrx->held_free);
-	struct zcrx_held *held;
+	struct zcrx_abi_ctrl arm = {
+		.zcrx_id = zcrx->id,
+		.op = ZCRX_ABI_CTRL_ARM_EVENT,
+		.event_type = ZCRX_ABI_EVENT_ALLOC_FAIL,
+	};
 
-	if (!node)
-		return NULL;
-	held = list_entry(node, struct zcrx_held, link);
-	held->fragment = *fragment;
-	return held;
-}
-
-void zcrx_unhold(struct zcrx *zcrx, struct zcrx_held *held)
-{
-	list_add_head(&zcrx->held_free, &held->link);
-}
-
-bool zcrx_is_short(const struct zcrx *zcrx)
-{
-	const struct chunks *chunks = &zcrx->landing.chunks;
-
-	return chunks->n - chunks->held < chunks->n >> SHORT_SHIFT;
+	io_uring_register((unsigned)zcrx->loop->ring.ring_fd, IORING_REGISTER_ZCRX_CTRL, &arm, 0);
 }
 
 uint64_t zcrx_copied_bytes(const struct zcrx *zcrx)

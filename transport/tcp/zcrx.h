@@ -10,15 +10,9 @@
 #include "base/loop.h"
 #include "transport/tcp/gather.h"
 
-struct conn;
 struct io_uring_zcrx_rqe;
+struct tcp_worker;
 struct zcrx_abi_stats;
-
-/* A fragment that was received while its connection does not parse. */
-struct zcrx_held {
-	struct list link;
-	struct span fragment;
-};
 
 struct zcrx_options {
 	struct area *area;    /* with a CPU face */
@@ -35,9 +29,9 @@ struct zcrx_options {
 struct zcrx_stats {
 	uint64_t fragments;
 	uint64_t bytes;
-	uint64_t starved;   /* events: no free chunk */
+	uint64_t starved;   /* events: no free chunk for the NIC, or for a copy of the kernel's */
 	uint64_t overflows; /* the completion queue was full */
-	uint64_t closed;    /* connections that were closed for holding chunks */
+	uint64_t closed;    /* connections that were closed for the chunks that they took */
 };
 
 struct zcrx {
@@ -47,6 +41,7 @@ struct zcrx {
 	unsigned ifindex;
 	uint64_t token;      /* of the area, in offsets that the kernel tells and is told */
 	bool flushes;        /* without a NIC, the kernel takes chunks back when it is told to */
+	bool copies;         /* the kernel can copy to the chunks: they are ordinary memory */
 
 	/* Chunks go back by this ring. */
 	void *region;
@@ -57,11 +52,14 @@ struct zcrx {
 
 	struct zcrx_abi_stats *kernel_stats; /* NULL: the kernel keeps none */
 	struct op event_op;
-	struct list starved;  /* conn.zcrx_starved_link: their receive ended for want of chunks */
-	struct list paused;   /* conn.zcrx_paused_link: hold fragments that they do not parse */
-	struct zcrx_held *held;
-	struct list held_free;
 	struct zcrx_stats stats;
+
+	/* Of source_zcrx and of granting. */
+	struct tcp_worker *tcp;
+	struct timer shortage; /* runs from an event on: is the NIC short still? */
+	struct list starved;   /* conn.zcrx_starved_link: their receive ended for want of chunks */
+	struct timer retry;    /* runs while there are any */
+	uint64_t reviewed_ns;  /* CLOCK_MONOTONIC: when grants without an answer were last looked for */
 };
 
 /*
@@ -84,12 +82,8 @@ void zcrx_fragment(struct zcrx *zcrx, uint32_t len, struct span *fragment);
 /* Gives back to the kernel what nobody needs. Once a turn. True when there is more for it than before. */
 bool zcrx_refill(struct zcrx *zcrx);
 
-/* Keeps @fragment for later; NULL when as much is kept as may be. */
-struct zcrx_held *zcrx_hold(struct zcrx *zcrx, const struct span *fragment);
-void zcrx_unhold(struct zcrx *zcrx, struct zcrx_held *held);
-
-/* Fewer chunks are left for the NIC than it needs to go on. */
-bool zcrx_is_short(const struct zcrx *zcrx);
+/* The kernel told that the NIC found no chunk, and is to tell again. */
+void zcrx_event_arm(struct zcrx *zcrx);
 
 /* Bytes that the kernel copied to chunks because they were not in any. Any thread. */
 uint64_t zcrx_copied_bytes(const struct zcrx *zcrx);

@@ -163,6 +163,8 @@ static void limits_are_sane(void **state)
 		assert_int_equal(f->block, f->c->block_size);
 	assert_true(limits->mem_align && !(limits->mem_align & (limits->mem_align - 1)));
 	assert_in_range(limits->mem_align, 1, 4096);
+	assert_false(limits->piece_align & (limits->piece_align - 1));
+	assert_in_range(limits->piece_align, limits->mem_align, 4096);
 	assert_int_equal(limits->max_transfer, MAX_TRANSFER);
 	assert_in_range(limits->max_segments, 1, UINT32_MAX);
 	assert_false(limits->read_only);
