@@ -94,6 +94,7 @@ nic_assert_same "one queue"
 
 note "queues are added"
 ethtool -L "$nic" combined 2
+ethtool -K "$nic" ntuple off
 nic_remember
 setup_open --queues 2 --serve "$nic" 0.0.0.0 4420
 assert_match "the queues" "queues 2 3 napi" "$setup_line"
@@ -102,11 +103,11 @@ connections_count "$nic_address" 4420 4
 setup_close
 nic_assert_same "queues that were added"
 ethtool -L "$nic" combined 4
+ethtool -K "$nic" ntuple on
 
 note "settings made by hand come back"
 ethtool -X "$nic" weight 4 2 1 1
 ethtool -G "$nic" rx 256
-ethtool -K "$nic" ntuple off
 ethtool -N "$nic" flow-type tcp4 dst-port 80 action 1
 nic_remember
 setup_open --queues 2 --ring 2048 "$nic" 0.0.0.0 4420 :: 4420
