@@ -80,9 +80,9 @@ assert_fails() {
 	assert_match "$what" "$pattern" "$text"
 }
 
-# retry SECONDS COMMAND...: until it succeeds.
+# retry SECONDS COMMAND...: until it succeeds; longer on kernels that are slower.
 retry() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * SLOWNESS))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || fail "not within the time: $*"
