@@ -35,7 +35,7 @@ storage_bytes() {
 # The target is up: waits until it has tried out the dma-buf. Without such buffers nothing is to be
 # seen.
 premapped_or_skip() {
-	local end=$((SECONDS + 30))
+	local end=$((SECONDS + 30 * SLOWNESS))
 	while storage_get && [[ $why == *"being tried"* ]]; do
 		[ "$SECONDS" -lt "$end" ] || fail "not tried out within the time"
 		sleep 0.1
@@ -126,7 +126,7 @@ moving_end() {
 
 # storage_bytes_grow RUNG: within the time.
 storage_bytes_grow() {
-	local before end=$((SECONDS + 60))
+	local before end=$((SECONDS + 60 * SLOWNESS))
 	before=$(storage_bytes "$1")
 	while [ "$(storage_bytes "$1")" -le "$before" ]; do
 		[ "$SECONDS" -lt "$end" ] || fail "nothing goes by $1"
