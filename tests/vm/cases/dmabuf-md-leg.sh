@@ -13,6 +13,8 @@
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh
 stack_reset
+# each step of the resynchronisation waits for all I/O
+md_size=16M
 drive2=$(drive_path ssd2)
 # the only one of its kind beside the root disk
 spare=/dev/vdb

@@ -56,11 +56,11 @@ dm_remove() {
 }
 
 # md_create LEVEL DRIVE...: an array whose data begins where its parts begin. Those with redundancy
-# are kept small, because they are resynchronised.
+# are kept small, because they are resynchronised: md_size if that is set.
 md_create() {
 	local level=$1 size=()
 	shift
-	[ "$level" = 0 ] || size=(--size=64M)
+	[ "$level" = 0 ] || size=(--size="${md_size:-64M}")
 	# Under load, md syncs at its slowest, 1 MB/s; on an emulated machine that is long.
 	echo 100000 >/proc/sys/dev/raid/speed_limit_min
 	mdadm --create "$md_device" --run --assume-clean --metadata=1.0 --homehost=any \
