@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ZEROCOPY_DISK_H
+#define ZEROCOPY_DISK_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	DISK_DEPTH_MAX = 64,
+};
+
+/* O_DIRECT I/O on a block device: @depth at a time, block after block from the beginning. */
+struct disk {
+	int fd;
+	struct io_uring ring;
+	unsigned depth;
+	uint32_t block_bytes;
+	char *buffers; /* depth * block_bytes */
+};
+
+/* Opens the device at @path, and the ring. These all end the program with a message on failure. */
+void disk_open(struct disk *disk, const char *path, uint32_t block_bytes, unsigned depth);
+
+/* Fills the buffers with a pattern that is another one for each buffer and each @seed. */
+void disk_fill(struct disk *disk, uint64_t seed);
+
+/*
+ * Writes or reads the first @ios blocks. Block i goes by buffer i % depth, so that what the device holds
+ * after a write is known. With @seed not 0 each block that was read is compared with the pattern.
+ */
+void disk_run(struct disk *disk, bool write, unsigned ios, uint64_t seed);
+
+#endif

@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What the benchmark does inside the guest, as if it were one of the cases of tests/vm, which it shares
+# lib.sh, lib/ and the frame with: every target in turn, and the same load on each. Each line that
+# zerocopy-load prints goes to /out/result with the row that it is for, and after each row a line of kind
+# "copies": what sluiced counted for it.
+#
+# From /h/settings, which tests/perf/zerocopy/run wrote:
+#
+#   load_arguments   more arguments for zerocopy-load
+#
+# shellcheck disable=SC2154 # from lib.sh, lib/ and /h/settings
+
+# shellcheck source=tests/vm/lib/zcrx.sh
+source /h/lib/zcrx.sh
+
+udmabuf_limit=/sys/module/udmabuf/parameters/size_limit_mb
+
+# threads_on INTERFACE: it polls in threads, so that its work has a name (tasks.c).
+threads_on() {
+	echo 1 >"/sys/class/net/$1/threaded"
+}
+
+# A test NIC hands on a packet in the sender's own pieces only to one that splits headers off; for others
+# it makes one piece of it, if there is memory. That copy is in no real machine. Split proper begins when
+# a queue has memory of a program to put payload in.
+nics_make() {
+	nic_up 2
+	threads_on "$nic"
+	# a view of /sys with the host's interfaces in it
+	nic_host unshare --mount bash -c "mount -t sysfs sysfs /sys &&
+		echo 1 >/sys/class/net/$nic_host_if/threaded"
+	nic_split on
+	nic_host ethtool -G "$nic_host_if" tcp-data-split on
+}
+
+# storage_choose ordinary|premapped: whether the daemon's memory can be a dma-buf, all else being equal.
+storage_choose() {
+	case $1 in
+	ordinary) echo 16 >"$udmabuf_limit" ;;
+	premapped) echo 1024 >"$udmabuf_limit" ;;
+	esac
+}
+
+# receive_choose recv|zcrx-copy|zcrx
+receive_choose() {
+	mkdir -p "$run/sluice.conf.d"
+	case $1 in
+	zcrx)
+		# shellcheck disable=SC2119 # no more lines than what it writes by itself
+		zcrx_config
+		;;
+	*)
+		printf '[memory]\nreceive = 16M\n[listener tcp]\nreceive = %s\n' "$1" \
+			>"$run/sluice.conf.d/zcrx.conf"
+		;;
+	esac
+}
+
+# The target stands on the rungs that the row is named after.
+rungs_assert() {
+	local receive=$1 storage=$2
+
+	assert_match "receive rung" "^$receive:" "$(zcrx_rung)"
+	if [ "$storage" = premapped ]; then
+		premapped_or_skip
+	else
+		storage_get
+		assert_eq "storage rung" fixed "$rung"
+	fi
+}
+
+# What sluiced has counted so far, as JSON.
+copies_read() {
+	local stats connections
+
+	stats=$(sluicectl --socket "$run/control.sock" --json stats)
+	connections=$(sluicectl --socket "$run/control.sock" --json connections)
+	jq -nc --argjson stats "$stats" --argjson connections "$connections" '
+		def sum(values): [values] | add // 0;
+		{
+			placed: sum($connections.connections[].placed_bytes),
+			staged: sum($connections.connections[].staged_bytes),
+			kernel_copied: sum($stats.receive_areas[]?.kernel_copied_bytes),
+			read: sum($connections.connections[].read_bytes),
+			sent_zc: sum($connections.connections[].transport.send_zc_bytes)
+		}'
+}
+
+# row TARGET STORAGE SHAPE RW BLOCK DEPTH
+row() {
+	local before after row
+
+	row=$(jq -nc --arg target "$1" --arg storage "$2" --arg shape "$3" --arg rw "$4" \
+		'{$target, $storage, $shape, $rw}')
+	note "$*"
+	[ "$1" = nvmet ] || before=$(copies_read)
+	# shellcheck disable=SC2086 # a list of words
+	zerocopy-load --block "$5" --depth "$6" --rw "$4" --nic "$nic" --daemon "${target_pid:-0}" \
+		$load_arguments "$device" >"$run/lines"
+	jq -c --argjson row "$row" '. + $row' "$run/lines" >>/out/result
+	[ "$1" != nvmet ] || return 0
+	after=$(copies_read)
+	jq -nc --argjson row "$row" --argjson before "$before" --argjson after "$after" \
+		'{kind: "copies"} + $row + ($after | with_entries(.value -= $before[.key]))' >>/out/result
+}
+
+# rows TARGET STORAGE
+rows() {
+	local rw
+
+	for rw in write read; do
+		row "$1" "$2" 4k $rw 4096 32
+		row "$1" "$2" 128k $rw 131072 8
+	done
+}
+
+nics_make
+# Its I/O goes to the drive of the machine, translated for each.
+domain_assert "$drive0" DMA
+for storage in ordinary premapped; do
+	storage_choose $storage
+	for receive in recv zcrx-copy zcrx; do
+		receive_choose $receive
+		attach_default
+		rungs_assert $receive $storage
+		rows $receive $storage
+		host_disconnect "$nqn"
+		target_stop
+	done
+done
+
+# shellcheck disable=SC2034 # for lib.sh
+TARGET=nvmet
+attach_default
+rows nvmet ordinary
+host_disconnect "$nqn"
+target_stop
