@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Chunks go back to the kernel from the last one in the area to the first. It hands what it is given in
+ * one go to the NIC in the reverse order, so chunks side by side are filled one after the other: what
+ * fills several of them whole is one segment for a drive, and a map of fragments costs as much as it
+ * has segments. Whatever order they come back in, they are sorted again here.
+ */
 #include "dmabuf/chunks.h"
 
 #include <errno.h>
@@ -10,8 +16,14 @@
 struct chunk {
 	uint32_t refs;
 	uint32_t owed; /* fragments that the kernel handed out and has not back */
-	bool idle;     /* is on the stack */
 };
+
+enum { WORD_BITS = 64 };
+
+static uint32_t words_for(uint32_t bits)
+{
+	return bits / WORD_BITS + 1;
+}
 
 int chunks_init(struct chunks *chunks, struct area *area, uint64_t offset, uint64_t size,
 		unsigned shift)
@@ -25,8 +37,9 @@ int chunks_init(struct chunks *chunks, struct area *area, uint64_t offset, uint6
 	assert(!((offset | size) & ((UINT64_C(1) << shift) - 1)));
 	assert(offset <= area->size && size <= area->size - offset);
 	chunks->chunk = calloc(chunks->n, sizeof(*chunks->chunk));
-	chunks->idle = calloc(chunks->n, sizeof(*chunks->idle));
-	if (!chunks->chunk || !chunks->idle) {
+	chunks->idle = calloc(words_for(chunks->n), sizeof(*chunks->idle));
+	chunks->idle_words = calloc(words_for(words_for(chunks->n)), sizeof(*chunks->idle_words));
+	if (!chunks->chunk || !chunks->idle || !chunks->idle_words) {
 		chunks_fini(chunks);
 		return -ENOMEM;
 	}
@@ -37,13 +50,18 @@ void chunks_fini(struct chunks *chunks)
 {
 	free(chunks->chunk);
 	free(chunks->idle);
+	free(chunks->idle_words);
 	chunks->chunk = NULL;
 	chunks->idle = NULL;
+	chunks->idle_words = NULL;
 }
 
 uint64_t chunks_bytes(const struct chunks *chunks)
 {
-	return chunks->n * (sizeof(*chunks->chunk) + sizeof(*chunks->idle));
+	uint32_t words = words_for(chunks->n);
+
+	return chunks->n * sizeof(*chunks->chunk) + words * sizeof(*chunks->idle) +
+	       words_for(words) * sizeof(*chunks->idle_words);
 }
 
 /* First and last chunk that @span touches. */
@@ -80,10 +98,34 @@ void chunks_get(struct chunks *chunks, const struct span *span)
 	}
 }
 
-static void idle_push(struct chunks *chunks, uint32_t index)
+static void idle_add(struct chunks *chunks, uint32_t index)
 {
-	chunks->chunk[index].idle = true;
-	chunks->idle[chunks->n_idle++] = index;
+	uint32_t word = index / WORD_BITS;
+
+	chunks->idle[word] |= UINT64_C(1) << index % WORD_BITS;
+	chunks->idle_words[word / WORD_BITS] |= UINT64_C(1) << word % WORD_BITS;
+}
+
+static uint32_t bit_last(uint64_t word)
+{
+	return (uint32_t)(WORD_BITS - 1 - __builtin_clzll(word));
+}
+
+/* Takes the last one out. False: there is none. */
+static bool idle_take(struct chunks *chunks, uint32_t *index)
+{
+	uint32_t i = words_for(words_for(chunks->n)), word;
+
+	do {
+		if (!i--)
+			return false;
+	} while (!chunks->idle_words[i]);
+	word = i * WORD_BITS + bit_last(chunks->idle_words[i]);
+	*index = word * WORD_BITS + bit_last(chunks->idle[word]);
+	chunks->idle[word] ^= UINT64_C(1) << *index % WORD_BITS;
+	if (!chunks->idle[word])
+		chunks->idle_words[i] ^= UINT64_C(1) << word % WORD_BITS;
+	return true;
 }
 
 void chunks_put(struct chunks *chunks, const struct span *span)
@@ -95,25 +137,26 @@ void chunks_put(struct chunks *chunks, const struct span *span)
 		struct chunk *chunk = &chunks->chunk[i];
 
 		assert(chunk->refs);
-		if (!--chunk->refs && !chunk->idle)
-			idle_push(chunks, i);
+		if (!--chunk->refs)
+			idle_add(chunks, i);
 	}
 }
 
 uint32_t chunks_take_idle(struct chunks *chunks, uint32_t max, uint32_t *index)
 {
-	while (chunks->n_idle) {
-		uint32_t i = chunks->idle[--chunks->n_idle], owed;
-		struct chunk *chunk = &chunks->chunk[i];
+	uint32_t i;
 
-		chunk->idle = false;
+	while (idle_take(chunks, &i)) {
+		struct chunk *chunk = &chunks->chunk[i];
+		uint32_t owed;
+
 		/* More of it was received since: it comes here again. */
 		if (chunk->refs)
 			continue;
 		owed = MIN(chunk->owed, max);
 		chunk->owed -= owed;
 		if (chunk->owed)
-			idle_push(chunks, i);
+			idle_add(chunks, i);
 		else
 			counter_set(&chunks->held, chunks->held - 1);
 		*index = i;

@@ -19,8 +19,9 @@ struct chunks {
 	uint32_t n;
 	uint64_t held;      /* chunks of which the kernel lacks a fragment; of base/counter.h */
 	struct chunk *chunk;
-	uint32_t *idle;     /* stack of chunks that nobody needs, and that owe fragments */
-	uint32_t n_idle;
+	/* Chunks that nobody needs, and that owe fragments: a bit for each, and for each 64 of them. */
+	uint64_t *idle;
+	uint64_t *idle_words;
 };
 
 /*
@@ -43,8 +44,8 @@ void chunks_get(struct chunks *chunks, const struct span *span);
 void chunks_put(struct chunks *chunks, const struct span *span);
 
 /*
- * Takes up to @max (> 0) fragments out of a chunk that nobody needs: its index goes to *@index, and the
- * number of fragments that are to be given back is returned. 0: there is none.
+ * Takes up to @max (> 0) fragments out of the last chunk of the area that nobody needs: its index goes to
+ * *@index, and the number of fragments that are to be given back is returned. 0: there is none.
  */
 uint32_t chunks_take_idle(struct chunks *chunks, uint32_t max, uint32_t *index);
 

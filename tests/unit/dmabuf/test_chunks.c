@@ -132,11 +132,37 @@ static void spans_over_chunks(void **state)
 	chunks_fini(&chunks);
 }
 
+/* Whatever order they come back in, so that those side by side stay together. */
+static void from_the_last_on(void **state)
+{
+	static const unsigned order[] = { 70, 3, 199, 4, 71, 0, 5, 128 };
+	static const unsigned sorted[] = { 199, 128, 71, 70, 5, 4, 3, 0 };
+	static struct area large = { .size = 1 << 20 };
+	struct chunks chunks;
+	uint32_t index;
+
+	(void)state;
+	assert_int_equal(chunks_init(&chunks, &large, 0, 200 * CHUNK, SHIFT), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+		struct span fragment = { &large, order[i] * CHUNK, CHUNK };
+
+		chunks_received(&chunks, &fragment);
+		chunks_put(&chunks, &fragment);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(sorted); i++) {
+		assert_int_equal(chunks_take_idle(&chunks, 9, &index), 1);
+		assert_int_equal(index, sorted[i]);
+	}
+	assert_int_equal(chunks_take_idle(&chunks, 9, &index), 0);
+	chunks_fini(&chunks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(against_the_model),
 		cmocka_unit_test(spans_over_chunks),
+		cmocka_unit_test(from_the_last_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
