@@ -59,12 +59,16 @@ static void socket_options(int fd)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
-/* What the listening socket limits for connections that a NIC places is not for others. */
-static void buffer_unlimited(int fd)
+/*
+ * Until tcp_connected(). Not inherited from the listening socket: what that one is limited to when a
+ * connection begins is the largest window that can ever be announced on it. Beyond 64 KiB none could
+ * then, and windows not be whole dwords, so that hosts fill them with packets that end anywhere.
+ */
+static void buffer_early(int fd)
 {
-	const int unlocked = 0;
+	const int early = TCP_ZCRX_EARLY;
 
-	setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &unlocked, sizeof(unlocked));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
 }
 
 void conn_buffer(struct conn *conn)
@@ -116,8 +120,8 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
 	socket_options(fd);
-	if (!zcrx && tcp_queues_matter(listener))
-		buffer_unlimited(fd);
+	if (zcrx && zcrx->ifindex)
+		buffer_early(fd);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }
