@@ -48,56 +48,42 @@ static bool gather_has_room(struct gather *gather, uint32_t n)
 	return true;
 }
 
-/*
- * Appends, with room for it. Spans of chunks and of the buffer are never merged, even where the one
- * begins behind the other: the one has references. True when it became part of the last span.
- */
-static bool gather_append(struct gather *gather, const struct span *span)
-{
-	const struct chunks *chunks = &gather->landing->chunks;
-	struct spanv *data = &gather->data;
-	struct span *last = data->n ? &data->v[data->n - 1] : NULL;
-
-	data->len += span->len;
-	if (last && last->area == span->area && last->offset + last->len == span->offset &&
-	    chunks_have(chunks, last) == chunks_have(chunks, span)) {
-		last->len += span->len;
-		return true;
-	}
-	assert(data->n < data->max);
-	data->v[data->n++] = *span;
-	return false;
-}
-
+/* Spans of chunks and of the buffer are never merged, even where the one begins behind the other. */
 void gather_copy(struct gather *gather, uint32_t offset, const void *from, uint32_t len)
 {
 	/* The core gives a command's payload one piece of memory. */
 	struct span place = gather->buffer->v[0];
+	struct spanv *data = &gather->data;
+	struct span *last = data->n ? &data->v[data->n - 1] : NULL;
 
-	if (!len)
-		return;
 	assert(offset + len <= place.len);
 	spanv_write(gather->buffer, offset, from, len);
 	place.offset += offset;
 	place.len = len;
-	gather_append(gather, &place);
+	data->len += len;
+	if (last && last->area == place.area && last->offset + last->len == place.offset &&
+	    !chunks_have(&gather->landing->chunks, last)) {
+		last->len += len;
+		return;
+	}
+	assert(data->n < data->max);
+	data->v[data->n++] = place;
 }
 
-/* Keeps @piece, which is aligned, where it is. False when that may not be. */
+/* Keeps @piece, which is aligned and in one chunk, where it is. False when that may not be. */
 static bool gather_keep(struct gather *gather, const struct span *piece)
 {
 	struct landing *landing = gather->landing;
 	const struct chunks *chunks = &landing->chunks;
-	const struct spanv *data = &gather->data;
-	const struct span *last = data->n ? &data->v[data->n - 1] : NULL;
+	struct spanv *data = &gather->data;
+	struct span *last = data->n ? &data->v[data->n - 1] : NULL;
 	uint32_t chunk = chunks_index(chunks, piece->offset);
 	/* A span has one reference on each of its chunks, in how many pieces it ever came. */
-	bool has = last && chunks_have(chunks, last) &&
-		   last->offset + last->len == piece->offset &&
-		   chunks_index(chunks, piece->offset - 1) == chunk;
+	bool joins = last && last->offset + last->len == piece->offset && chunks_have(chunks, last);
+	bool has = joins && chunks_index(chunks, piece->offset - 1) == chunk;
 
 	/* Beside its own place there must be one for what has to be copied from now on. */
-	if (!has && !gather_has_room(gather, 2))
+	if (!joins && !gather_has_room(gather, 2))
 		return false;
 	if (chunk != gather->kept_last) {
 		if (!landing_may_keep(landing, gather->keeper))
@@ -106,9 +92,13 @@ static bool gather_keep(struct gather *gather, const struct span *piece)
 		gather->kept++;
 		gather->kept_last = chunk;
 	}
-	gather_append(gather, piece);
 	if (!has)
 		chunks_get(&landing->chunks, piece);
+	data->len += piece->len;
+	if (joins)
+		last->len += piece->len;
+	else
+		data->v[data->n++] = *piece;
 	return true;
 }
 
@@ -132,12 +122,14 @@ uint32_t gather_add(struct gather *gather, uint32_t offset, const struct span *p
 		gather_copy(gather, offset, from, len);
 		return len;
 	}
-	gather_copy(gather, offset, from, head);
+	if (head)
+		gather_copy(gather, offset, from, head);
 	if (!gather_keep(gather, &middle)) {
 		gather_copy(gather, offset + head, from + head, len - head);
 		return len;
 	}
-	gather_copy(gather, offset + len - tail, from + len - tail, tail);
+	if (tail)
+		gather_copy(gather, offset + len - tail, from + len - tail, tail);
 	return head + tail;
 }
 
