@@ -10,7 +10,7 @@ enum {
 	DISK_DEPTH_MAX = 64,
 };
 
-/* O_DIRECT I/O on a block device: @depth at a time, block after block from the beginning. */
+/* O_DIRECT I/O on a block device: @depth at a time, of blocks that are not neighbours. */
 struct disk {
 	int fd;
 	struct io_uring ring;
@@ -26,8 +26,9 @@ void disk_open(struct disk *disk, const char *path, uint32_t block_bytes, unsign
 void disk_fill(struct disk *disk, uint64_t seed);
 
 /*
- * Writes or reads the first @ios blocks. Block i goes by buffer i % depth, so that what the device holds
- * after a write is known. With @seed not 0 each block that was read is compared with the pattern.
+ * Writes or reads the first @ios blocks, a power of two, in an order that is always the same, so that it is
+ * known by which buffer a block went. With @seed not 0 each block that was read is compared with the
+ * pattern.
  */
 void disk_run(struct disk *disk, bool write, unsigned ios, uint64_t seed);
 

@@ -84,6 +84,7 @@ copies_read() {
 			staged: sum($connections.connections[].staged_bytes),
 			kernel_copied: sum($stats.receive_areas[]?.kernel_copied_bytes),
 			read: sum($connections.connections[].read_bytes),
+			written: sum($connections.connections[].written_bytes),
 			sent_zc: sum($connections.connections[].transport.send_zc_bytes)
 		}'
 }

@@ -55,12 +55,17 @@ static unsigned number_parse(const char *name, const char *text, unsigned long m
 
 static void settings_check(const struct settings *settings)
 {
+	uint64_t ios;
+
 	if (!settings->nic || !settings->has_rw || !settings->mib || !settings->rounds)
 		errx(2, "--nic, --rw, --mib and --rounds have to be given");
 	if (!settings->block_bytes || settings->block_bytes % 4096)
 		errx(2, "--block has to be a multiple of 4096");
 	if (!settings->depth)
 		errx(2, "--depth has to be at least 1");
+	ios = ((uint64_t)settings->mib << 20) / settings->block_bytes;
+	if (!ios || ios & (ios - 1))
+		errx(2, "--mib has to hold a power of two of blocks");
 }
 
 static void rw_parse(struct settings *settings, const char *text)

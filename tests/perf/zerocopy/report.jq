@@ -28,6 +28,8 @@ def percent: . * 1000 | round / 10;
 		"\($strange | max | percent) %",
 	verdict($premapped | all(.maps_per_io == 0)) + " premapped rows: " +
 		"\($premapped | map(.maps) | add) maps in \($premapped | map(.ios) | add) I/Os",
+	verdict($rows | map(select(.storage == "ordinary" and .shape == "128k"))
+		| all(.maps_per_io >= 1)) + " the control: the others map, each I/O of 128k at least once",
 	verdict($goal.placed_ratio >= 0.99) + " 128k writes over zcrx, premapped: " +
 		"\($goal.placed_ratio | percent) % of the bytes were copied by no CPU (at least 99)",
 	verdict($goal.instructions_ratio <= 0.5) + " 128k writes over zcrx, premapped: " +

@@ -13,19 +13,18 @@ def block: {"4k": 4096, "128k": 131072}[.shape];
 
 def mib: .ios * block / 1048576;
 
-# What the target's tasks took, without what a NIC does by itself.
+# What the target's tasks took, without what a NIC does by itself, in whichever of them it was.
 def target_time: .daemon + .kworker + .napi + .irq - .dma;
 
 def per_mib(value): map(value / mib) | median;
 
-# Bytes that a CPU copied for each byte of payload. What receives by recv copies once, in the kernel,
-# which counts nothing; so does the kernel's own target, and its reads go out from where they are.
+# Bytes that a CPU copied for each byte of payload. What does not receive by a NIC's queue is copied once
+# by the kernel, which counts it for some; reads of the kernel's own target go out from where they are.
 def copied($copies):
 	if .target == "nvmet" then (if .rw == "write" then 1 else 0 end)
 	elif .rw == "read" then 1 - $copies.sent_zc / $copies.read
-	else ($copies.placed + $copies.staged) as $payload
-		| ($copies.staged + (if .target == "recv" then $payload else $copies.kernel_copied end))
-			/ $payload
+	else ($copies.staged + (if .target == "zcrx" then $copies.kernel_copied else $copies.written end))
+			/ $copies.written
 	end;
 
 . as $lines
@@ -55,7 +54,7 @@ def copied($copies):
 		cpu_ratio: ($cpu / ($turns["timed " + ($base | key)] | per_mib(target_time)) | decimals(3)),
 		parts_per_mib: ($counted | {
 			daemon: per_mib(.daemon), kworker: per_mib(.kworker),
-			napi: per_mib(.napi - .dma), irq: per_mib(.irq)
+			napi: per_mib(.napi), irq: per_mib(.irq)
 		} | map_values(round)),
 		dma_subtracted_per_mib: ($counted | per_mib(.dma) | round),
 		unattributed: ($counted | map((.executed - .daemon - .kworker - .napi - .irq - .host_load -
