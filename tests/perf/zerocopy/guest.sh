@@ -4,7 +4,7 @@
 # What the benchmark does inside the guest, as if it were one of the cases of tests/vm, which it shares
 # lib.sh, lib/ and the frame with: every target in turn, and the same load on each. Each line that
 # zerocopy-load prints goes to /out/result with the row that it is for, and after each row a line of kind
-# "copies": what sluiced counted for it.
+# "copies": what sluiced and the NIC counted for it.
 #
 # From /h/settings, which tests/perf/zerocopy/run wrote:
 #
@@ -71,15 +71,17 @@ rungs_assert() {
 	fi
 }
 
-# What sluiced has counted so far, as JSON.
+# What sluiced and the NIC have counted so far, as JSON.
 copies_read() {
 	local stats connections
 
 	stats=$(sluicectl --socket "$run/control.sock" --json stats)
 	connections=$(sluicectl --socket "$run/control.sock" --json connections)
-	jq -nc --argjson stats "$stats" --argjson connections "$connections" '
+	jq -nc --argjson stats "$stats" --argjson connections "$connections" \
+		--argjson nic_placed "$(nic_counter placed_bytes)" '
 		def sum(values): [values] | add // 0;
 		{
+			nic_placed: $nic_placed,
 			placed: sum($connections.connections[].placed_bytes),
 			staged: sum($connections.connections[].staged_bytes),
 			kernel_copied: sum($stats.receive_areas[]?.kernel_copied_bytes),

@@ -19,12 +19,15 @@ def target_time: .daemon + .kworker + .napi + .irq - .dma;
 def per_mib(value): map(value / mib) | median;
 
 # Bytes that a CPU copied for each byte of payload. What does not receive by a NIC's queue is copied once
-# by the kernel, which counts it for some; reads of the kernel's own target go out from where they are.
+# by the kernel. For what does, the kernel does not count all of its copies: the NIC says what it placed.
+# Reads of the kernel's own target go out from where they are.
 def copied($copies):
 	if .target == "nvmet" then (if .rw == "write" then 1 else 0 end)
 	elif .rw == "read" then 1 - $copies.sent_zc / $copies.read
-	else ($copies.staged + (if .target == "zcrx" then $copies.kernel_copied else $copies.written end))
-			/ $copies.written
+	else ($copies.staged + (if .target == "zcrx"
+			then [$copies.kernel_copied, $copies.written - $copies.nic_placed] | max
+			else $copies.written end))
+		/ $copies.written
 	end;
 
 . as $lines
