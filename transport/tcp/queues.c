@@ -385,6 +385,8 @@ static void queue_describe(const struct zcrx *zcrx, const char *name, struct jso
 		{ "chunks_held", counter_get(&chunks->held) },
 		{ "fragments", counter_get(&zcrx->stats.fragments) },
 		{ "bytes", counter_get(&zcrx->stats.bytes) },
+		{ "placed_bytes", counter_get(&zcrx->stats.placed_bytes) },
+		{ "staged_bytes", counter_get(&zcrx->stats.staged_bytes) },
 		{ "kernel_copied_bytes", zcrx_copied_bytes(zcrx) },
 		{ "starved", counter_get(&zcrx->stats.starved) },
 		{ "overflows", counter_get(&zcrx->stats.overflows) },
