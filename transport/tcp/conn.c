@@ -59,12 +59,16 @@ static void socket_options(int fd)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
 }
 
-/* What the listening socket limits for connections that a NIC places is not for others. */
-static void buffer_unlimited(int fd)
+/*
+ * Until Connect. Not by the listening socket: handshakes would agree upon windows without a scale, for so
+ * small a buffer, and their odd lengths become odd lengths of segments, which no drive takes.
+ */
+static void buffer_early(const struct conn *conn)
 {
-	const int unlocked = 0;
+	const int early = TCP_ZCRX_EARLY;
 
-	setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &unlocked, sizeof(unlocked));
+	if (conn->zcrx && conn->zcrx->ifindex)
+		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
 }
 
 void conn_buffer(struct conn *conn)
@@ -116,8 +120,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
 	socket_options(fd);
-	if (!zcrx && tcp_queues_matter(listener))
-		buffer_unlimited(fd);
+	buffer_early(conn);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }

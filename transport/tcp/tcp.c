@@ -241,7 +241,7 @@ static int tcp_listen(struct listener *listener)
 	const struct config_listener *config = listener->config;
 	struct sockaddr_storage ss;
 	socklen_t len;
-	const int one = 1, early = TCP_ZCRX_EARLY;
+	const int one = 1;
 	int fd, rc = address_parse(config->address, config->port, &ss, &len);
 
 	if (rc)
@@ -250,9 +250,6 @@ static int tcp_listen(struct listener *listener)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* Inherited, until conn_open() or tcp_connected() says otherwise. */
-	if (tcp_queues_matter(listener))
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
 	if (ss.ss_family == AF_INET6) /* so that :: and 0.0.0.0 can be two listeners */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, TCP_BACKLOG)) {
