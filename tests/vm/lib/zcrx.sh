@@ -49,6 +49,17 @@ zcrx_counters() {
 		"$starved times starved, $overflows overflows, $closed connections closed"
 }
 
+placed_is_over() {
+	zcrx_counters >"$run/counters"
+	[ "$placed" -gt "$1" ]
+}
+
+# zcrx_goes_on BYTES: so many more are placed, within the time.
+zcrx_goes_on() {
+	zcrx_counters
+	retry 90 placed_is_over $((placed + $1))
+}
+
 # No chunk is lost: when the hosts are gone, all are back.
 zcrx_chunks_back() {
 	[ "$(sluicectl --socket "$run/control.sock" --json stats |
