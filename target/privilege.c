@@ -52,9 +52,16 @@ static bool needs_low_ports(const struct config *config)
 	return config->discovery.port && config->discovery.port < PRIVILEGED_PORTS;
 }
 
+/* What is not there cannot be kept; who lacks it has said so. */
+static bool may_keep(unsigned capability, bool wanted)
+{
+	return wanted && capng_have_capability(CAPNG_PERMITTED, capability);
+}
+
 int privilege_drop(const struct privilege_ids *ids, const struct config *config)
 {
 	bool become = ids->uid != (uid_t)-1 && ids->uid != geteuid();
+	bool net_admin, low_ports;
 	int rc;
 
 	if (become && geteuid() != 0) {
@@ -63,10 +70,13 @@ int privilege_drop(const struct privilege_ids *ids, const struct config *config)
 			config->daemon.user);
 		return -EPERM;
 	}
+	capng_get_caps_process();
+	net_admin = may_keep(CAP_NET_ADMIN, config->n_nics);
+	low_ports = may_keep(CAP_NET_BIND_SERVICE, needs_low_ports(config));
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (config->n_nics)
+	if (net_admin)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
-	if (needs_low_ports(config))
+	if (low_ports)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
 	if (become)
 		rc = capng_change_id((int)ids->uid, (int)ids->gid,

@@ -420,8 +420,9 @@ static void cells_stats(struct table *table, const struct json_object *row)
 static void show_receive_areas(const struct json_object *reply, FILE *out)
 {
 	static const char *const headings[] = { "WORKER", "INTERFACE", ">CHUNKS", ">HELD",
-						">FRAGMENTS", ">RECEIVED", ">COPIED BY KERNEL",
-						">STARVED", ">OVERFLOWS", ">CLOSED", NULL };
+						">FRAGMENTS", ">RECEIVED", ">PLACED", ">STAGED",
+						">COPIED BY KERNEL", ">STARVED", ">OVERFLOWS",
+						">CLOSED", NULL };
 	const struct json_object *areas = member(reply, "receive_areas");
 	struct json_object *row;
 	struct table table;
@@ -437,6 +438,8 @@ static void show_receive_areas(const struct json_object *reply, FILE *out)
 		cell_number(&table, row, "chunks_held");
 		cell_number(&table, row, "fragments");
 		cell_bytes(&table, row, "bytes");
+		cell_bytes(&table, row, "placed_bytes");
+		cell_bytes(&table, row, "staged_bytes");
 		cell_bytes(&table, row, "kernel_copied_bytes");
 		cell_number(&table, row, "starved");
 		cell_number(&table, row, "overflows");

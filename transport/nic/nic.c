@@ -318,7 +318,7 @@ int nic_plan_show(const struct nic_wants *wants, FILE *out)
 		rc = nic_plan_make(plan, facts, wants, &why);
 	}
 	if (rc)
-		fprintf(out, "%s: no zero-copy receive: %s\n", wants->name, why.s);
+		fprintf(out, "no zero-copy receive: %s\n", why.s);
 	else
 		nic_plan_print(plan, facts, out);
 out:

@@ -60,15 +60,15 @@ static void socket_options(int fd)
 }
 
 /*
- * Until tcp_connected(). Not inherited from the listening socket: what that one is limited to when a
- * connection begins is the largest window that can ever be announced on it. Beyond 64 KiB none could
- * then, and windows not be whole dwords, so that hosts fill them with packets that end anywhere.
+ * Until Connect. Not by the listening socket: handshakes would agree upon windows without a scale, for so
+ * small a buffer, and their odd lengths become odd lengths of segments, which no drive takes.
  */
-static void buffer_early(int fd)
+static void buffer_early(const struct conn *conn)
 {
 	const int early = TCP_ZCRX_EARLY;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
+	if (conn->zcrx && conn->zcrx->ifindex)
+		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
 }
 
 void conn_buffer(struct conn *conn)
@@ -120,8 +120,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
 	socket_options(fd);
-	if (zcrx && zcrx->ifindex)
-		buffer_early(fd);
+	buffer_early(conn);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }

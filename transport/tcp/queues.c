@@ -22,7 +22,7 @@ enum {
 	NAPI_REFRESH_NS = 1000000000,
 };
 
-/* A NIC of the configuration, and why not all workers receive by it; empty: they do. */
+/* A NIC of the configuration, and why not all workers receive by it, with its name; empty: they do. */
 struct interface {
 	const struct config_nic *config;
 	struct nic *nic; /* owned; NULL: it could not be set up */
@@ -153,8 +153,8 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 			worker->receive.bytes);
 		if (options.dmabuf_fd < 0) {
 			snprintf(why->s, sizeof(why->s),
-				 "[nic %s] memory = dmabuf: no dma-buf of the receive area: %s",
-				 interface->config->name, strerror(-options.dmabuf_fd));
+				 "no dma-buf of its receive area ([nic] memory = dmabuf): %s",
+				 strerror(-options.dmabuf_fd));
 			return options.dmabuf_fd;
 		}
 	}
@@ -166,19 +166,21 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 
 static void nic_queues_open(struct interface *interface, unsigned part, const struct config *config)
 {
+	const char *name = interface->config->name;
 	struct nic_why why;
 	unsigned n = 0;
 
 	/* Connections of a worker whose queue is refused go by recv, as that queue is an ordinary one then. */
 	for (unsigned i = 0; i < nic_queues(interface->nic); i++) {
 		if (nic_queue_open(interface, i, part, config, &why))
-			interface->why = why;
+			snprintf(interface->why.s, sizeof(interface->why.s), "queue %u of %s: %.400s",
+				 nic_queue(interface->nic, i), name, why.s);
 		else
 			n++;
 	}
 	/* Registering has restarted the queues. */
 	nic_napi_refresh(interface->nic);
-	log_info("%s: zero-copy receive on %u of %u queues (%s)", interface->config->name, n,
+	log_info("%s: zero-copy receive on %u of %u queues (%s)", name, n,
 		 nic_queues(interface->nic), nic_describe(interface->nic));
 }
 
@@ -228,8 +230,7 @@ int tcp_queues_open(const struct config *config)
 		if (!interface_open(interface, config, state_dir))
 			nic_queues_open(interface, i, config);
 		if (interface->why.s[0])
-			log_warning("%s: no zero-copy receive: %s", interface->config->name,
-				    interface->why.s);
+			log_warning("no zero-copy receive: %s", interface->why.s);
 	}
 	for (unsigned i = 0; i < n_workers && wants_copy(config) && !copy_why.s[0]; i++)
 		if (queue_open(&workers[i], PLACE_COPY, config->n_nics, &options, &copy_why))
@@ -384,6 +385,8 @@ static void queue_describe(const struct zcrx *zcrx, const char *name, struct jso
 		{ "chunks_held", counter_get(&chunks->held) },
 		{ "fragments", counter_get(&zcrx->stats.fragments) },
 		{ "bytes", counter_get(&zcrx->stats.bytes) },
+		{ "placed_bytes", counter_get(&zcrx->stats.placed_bytes) },
+		{ "staged_bytes", counter_get(&zcrx->stats.staged_bytes) },
 		{ "kernel_copied_bytes", zcrx_copied_bytes(zcrx) },
 		{ "starved", counter_get(&zcrx->stats.starved) },
 		{ "overflows", counter_get(&zcrx->stats.overflows) },

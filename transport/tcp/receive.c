@@ -245,6 +245,10 @@ static void on_payload(struct rx *rx, bool digest_ok)
 		return; /* dropped */
 	counter_add(&conn->queue.stats.staged_bytes, rx->copied_bytes);
 	counter_add(&conn->queue.stats.placed_bytes, rx->placed_bytes);
+	if (conn->zcrx) {
+		counter_add(&conn->zcrx->stats.staged_bytes, rx->copied_bytes);
+		counter_add(&conn->zcrx->stats.placed_bytes, rx->placed_bytes);
+	}
 	rx->copied_bytes = 0;
 	rx->placed_bytes = 0;
 	if (!digest_ok)

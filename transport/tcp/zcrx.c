@@ -139,10 +139,7 @@ static void why_refused(const struct zcrx_options *options, int rc, char *why, s
 	default:
 		what = strerror(-rc);
 	}
-	if (options->ifindex)
-		snprintf(why, size, "zero-copy receive on queue %u: %s", options->queue, what);
-	else
-		snprintf(why, size, "zero-copy receive without a NIC: %s", what);
+	snprintf(why, size, "%s", what);
 }
 
 int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *options, char *why,

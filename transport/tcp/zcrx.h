@@ -29,6 +29,8 @@ struct zcrx_options {
 struct zcrx_stats {
 	uint64_t fragments;
 	uint64_t bytes;
+	uint64_t placed_bytes; /* payload that was used where it lay */
+	uint64_t staged_bytes; /* payload that the CPU copied to buffers of commands */
 	uint64_t starved;   /* events: no free chunk for the NIC, or for a copy of the kernel's */
 	uint64_t overflows; /* the completion queue was full */
 	uint64_t closed;    /* connections that were closed for the chunks that they took */

@@ -14,7 +14,7 @@ domain_assert "$drive0" DMA
 zcrx_attach
 
 note "verified I/O in all block sizes"
-fio_matrix "$device" 512:8 4k:16 64k:8 1M:4
+fio_matrix "$device" 512:8 4k:16 64k:8 1M:4 4M:2
 zcrx_counters
 assert_ge "bytes placed" $((40 << 20)) "$placed"
 assert_ge "times as many as were staged" 99 $((placed / staged))

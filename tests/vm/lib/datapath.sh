@@ -5,6 +5,7 @@
 # as in lib.sh:
 #
 #   rung, why   of the storage of the namespace that storage_get asks about, as sluiced says
+#   counted, summed   of count_end
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
@@ -45,15 +46,18 @@ premapped_or_skip() {
 	assert_eq "storage rung (why not better: $why)" dmabuf-vectored "$rung"
 }
 
-# Counting, by histogram triggers, which lose no event: count_begin EVENT [FILTER], count_end EVENT.
+# Counting, by histogram triggers, which lose no event: count_begin EVENT [FILTER [FIELD]], then
+# count_end EVENT. With FIELD its values are added up.
 count_begin() {
-	echo "hist:keys=common_type${2:+ if $2}" >"/sys/kernel/tracing/events/$1/trigger"
+	echo "hist:keys=common_type${3:+:vals=$3}${2:+ if $2}" \
+		>"/sys/kernel/tracing/events/$1/trigger"
 }
 
-# Sets counted.
+# Sets counted, and summed if there was a FIELD.
 count_end() {
 	local dir=/sys/kernel/tracing/events/$1
 	counted=$(awk '/Hits:/ { print $2 }' "$dir/hist")
+	summed=$(awk '/^{/ { sum += $NF } END { print sum + 0 }' "$dir/hist")
 	sed -n 's/^\(hist:[^[]*\) \[.*/!\1/p' "$dir/trigger" >"$run/trigger"
 	cat "$run/trigger" >"$dir/trigger"
 }

@@ -6,7 +6,9 @@
 #
 #   placed, staged          bytes of payload that were used where they lay, and that were copied
 #   kernel_copied           bytes that the kernel had to copy to the receive areas
-#   starved, closed, overflows   as `sluicectl stats` has them, of all receive areas
+#   starved, closed, overflows
+#                           all of them as `sluicectl stats` has them, of all receive areas since
+#                           the target's start
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
@@ -38,17 +40,24 @@ zcrx_attach() {
 }
 
 zcrx_counters() {
-	local stats connections
-	stats=$(sluicectl --socket "$run/control.sock" --json stats)
-	connections=$(sluicectl --socket "$run/control.sock" --json connections)
-	placed=$(jq '[.connections[].placed_bytes] | add' <<<"$connections")
-	staged=$(jq '[.connections[].staged_bytes] | add' <<<"$connections")
-	kernel_copied=$(jq '[.receive_areas[].kernel_copied_bytes] | add' <<<"$stats")
-	starved=$(jq '[.receive_areas[].starved] | add' <<<"$stats")
-	overflows=$(jq '[.receive_areas[].overflows] | add' <<<"$stats")
-	closed=$(jq '[.receive_areas[].closed] | add' <<<"$stats")
+	local sums
+	sums=$(sluicectl --socket "$run/control.sock" --json stats | jq -r '[.receive_areas
+		| map(.placed_bytes), map(.staged_bytes), map(.kernel_copied_bytes), map(.starved),
+		map(.overflows), map(.closed) | add // 0] | join(" ")')
+	read -r placed staged kernel_copied starved overflows closed <<<"$sums"
 	note "$placed bytes placed, $staged staged, $kernel_copied copied by the kernel," \
 		"$starved times starved, $overflows overflows, $closed connections closed"
+}
+
+placed_is_over() {
+	zcrx_counters >"$run/counters"
+	[ "$placed" -gt "$1" ]
+}
+
+# zcrx_goes_on BYTES: so many more are placed, within the time.
+zcrx_goes_on() {
+	zcrx_counters
+	retry 90 placed_is_over $((placed + $1))
 }
 
 # No chunk is lost: when the hosts are gone, all are back.

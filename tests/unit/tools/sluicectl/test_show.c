@@ -139,11 +139,13 @@ static void test_stats(void **state)
 		"\"errors\":3,\"media_errors\":1,\"busy_us\":250}],"
 		"\"workers\":[{\"worker\":0,\"turns\":21,\"enters\":22,\"waits\":23,\"spins\":24}],"
 		"\"receive_areas\":[{\"worker\":0,\"interface\":\"eth9\",\"chunks\":4096,"
-		"\"chunks_held\":77,\"fragments\":31,\"bytes\":8192,\"kernel_copied_bytes\":512,"
+		"\"chunks_held\":77,\"fragments\":31,\"bytes\":8192,\"placed_bytes\":7168,"
+		"\"staged_bytes\":256,\"kernel_copied_bytes\":512,"
 		"\"starved\":32,\"overflows\":33,\"closed\":34},{\"worker\":1,\"interface\":null}]}",
 		PIECES("MEAN TIME", "nqn.a", "1", "6", "4", "1 KiB", "2 KiB", "0", "0", "0", "3",
 		       "1", "25 us\n", "\n0 ", "0 us", "21", "22", "23", "24\n", "COPIED BY KERNEL",
-		       "eth9", "4096", "77", "31", "8 KiB", "512 B", "32", "33", "34\n", "1 ", "-"));
+		       "eth9", "4096", "77", "31", "8 KiB", "7 KiB", "256 B", "512 B", "32", "33",
+		       "34\n", "1 ", "-"));
 }
 
 /* An older daemon, or none of ours: something is shown, and nothing is read that is not there. */
