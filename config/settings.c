@@ -142,7 +142,8 @@ const struct setting settings[] = {
 	{
 		ROW(NIC, nic, queues), .key = "queues", .type = &value_number,
 		.min = 1, .max = MAX_WORKERS, .zero = "auto", .def = "auto",
-		.help = "Receive queues for zero-copy receive. auto: one for each worker.",
+		.help = "Receive queues for zero-copy receive. auto: one for each worker, but no more "
+			"than stay for the rest of the machine.",
 	}, {
 		ROW(NIC, nic, memory), .key = "memory", .type = &value_choice,
 		.choices = nic_memories, .def = "user",
