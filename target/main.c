@@ -170,13 +170,10 @@ static int worker_cpu(unsigned index, const cpu_set_t *cpus)
 	return -1;
 }
 
-static int receive_open(const struct config *config)
+static void receive_open(const struct config *config)
 {
-	int rc = 0;
-
-	for (unsigned t = 0; transports[t] && !rc; t++)
-		rc = transports[t]->receive_open(config);
-	return rc;
+	for (unsigned t = 0; transports[t]; t++)
+		transports[t]->receive_open(config);
 }
 
 static void receive_close(void)
@@ -408,14 +405,23 @@ static void announce_ready(void)
 
 static void serve(int signal_fd)
 {
-	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
-				 { .fd = control_fd(), .events = POLLIN } };
+	struct pollfd fds[2 + MAX_TRANSPORTS] = { { .fd = signal_fd, .events = POLLIN },
+						  { .fd = control_fd(), .events = POLLIN } };
+	struct pollfd *receive = &fds[2];
 
+	for (unsigned t = 0; t < MAX_TRANSPORTS; t++)
+		receive[t].fd = -1;
+	for (unsigned t = 0; transports[t]; t++)
+		if (transports[t]->receive_fd)
+			receive[t] = (struct pollfd){ transports[t]->receive_fd(), POLLIN, 0 };
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return;
 		if (fds[1].revents)
 			control_handle();
+		for (unsigned t = 0; transports[t]; t++)
+			if (receive[t].revents)
+				transports[t]->receive_refresh();
 		if (fds[0].revents) {
 			struct signalfd_siginfo info;
 
@@ -490,9 +496,7 @@ static int daemon_main(const struct config *config)
 	 * even, and holds nothing that outlives it. From here on it stops in order.
 	 */
 	signal_fd = signals_open();
-	rc = receive_open(config);
-	if (rc)
-		goto out_workers;
+	receive_open(config);
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;

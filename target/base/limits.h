@@ -7,7 +7,8 @@ enum limits {
 	/* Shape of the daemon. */
 	MAX_WORKERS = 64,
 	MAX_LISTENERS = 32,
-	MAX_NICS = 3,
+	MAX_NICS = 8,
+	MAX_TRANSPORTS = 2,
 	MAX_SUBSYSTEMS = 256,
 	MAX_REFERRALS = 64,
 	MAX_CONNECTIONS = 8192,
