@@ -198,7 +198,7 @@ const struct setting settings[] = {
 	}, {
 		ROW(LISTENER, listener, require), .key = "require", .type = &value_choice,
 		.choices = require_modes, .def = "none",
-		.help = "zerocopy: do not start when received data would be copied.",
+		.help = "zerocopy: do not start (exit status 78) when received data would be copied.",
 	}, {
 		ROW(LISTENER, listener, in_capsule), .key = "in_capsule", .type = &value_size,
 		.max = 16384, .multiple = 16, .def = "16K",
