@@ -142,7 +142,8 @@ const struct setting settings[] = {
 	{
 		ROW(NIC, nic, queues), .key = "queues", .type = &value_number,
 		.min = 1, .max = MAX_WORKERS, .zero = "auto", .def = "auto",
-		.help = "Receive queues for zero-copy receive. auto: one for each worker.",
+		.help = "Receive queues for zero-copy receive. auto: one for each worker, but no more "
+			"than stay for the rest of the machine.",
 	}, {
 		ROW(NIC, nic, memory), .key = "memory", .type = &value_choice,
 		.choices = nic_memories, .def = "user",
@@ -197,7 +198,7 @@ const struct setting settings[] = {
 	}, {
 		ROW(LISTENER, listener, require), .key = "require", .type = &value_choice,
 		.choices = require_modes, .def = "none",
-		.help = "zerocopy: do not start when received data would be copied.",
+		.help = "zerocopy: do not start (exit status 78) when received data would be copied.",
 	}, {
 		ROW(LISTENER, listener, in_capsule), .key = "in_capsule", .type = &value_size,
 		.max = 16384, .multiple = 16, .def = "16K",

@@ -170,13 +170,10 @@ static int worker_cpu(unsigned index, const cpu_set_t *cpus)
 	return -1;
 }
 
-static int receive_open(const struct config *config)
+static void receive_open(const struct config *config)
 {
-	int rc = 0;
-
-	for (unsigned t = 0; transports[t] && !rc; t++)
-		rc = transports[t]->receive_open(config);
-	return rc;
+	for (unsigned t = 0; transports[t]; t++)
+		transports[t]->receive_open(config);
 }
 
 static void receive_close(void)
@@ -408,14 +405,23 @@ static void announce_ready(void)
 
 static void serve(int signal_fd)
 {
-	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
-				 { .fd = control_fd(), .events = POLLIN } };
+	struct pollfd fds[2 + MAX_TRANSPORTS] = { { .fd = signal_fd, .events = POLLIN },
+						  { .fd = control_fd(), .events = POLLIN } };
+	struct pollfd *receive = &fds[2];
 
+	for (unsigned t = 0; t < MAX_TRANSPORTS; t++)
+		receive[t].fd = -1;
+	for (unsigned t = 0; transports[t]; t++)
+		if (transports[t]->receive_fd)
+			receive[t] = (struct pollfd){ transports[t]->receive_fd(), POLLIN, 0 };
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return;
 		if (fds[1].revents)
 			control_handle();
+		for (unsigned t = 0; transports[t]; t++)
+			if (receive[t].revents)
+				transports[t]->receive_refresh();
 		if (fds[0].revents) {
 			struct signalfd_siginfo info;
 
@@ -468,11 +474,17 @@ static int run(const struct config *config, int signal_fd)
 	return rc;
 }
 
-/* Acquires in order, gives back in reverse. Every failure has been logged where it was found. */
-static int daemon_main(const struct config *config)
+/*
+ * Acquires in order, gives back in reverse. Every failure has been logged where it was found; *@status
+ * is the exit status for it. Interfaces are changed last of all that may fail: to do that and undo it
+ * again interrupts their traffic, and a start that fails is tried again.
+ */
+static int daemon_main(const struct config *config, int *status)
 {
 	struct privilege_ids ids;
 	int signal_fd, rc;
+
+	*status = EXIT_FAILURE;
 
 	signal(SIGPIPE, SIG_IGN);
 	daemon_info.start_ns = clock_now_ns();
@@ -490,9 +502,6 @@ static int daemon_main(const struct config *config)
 	 * even, and holds nothing that outlives it. From here on it stops in order.
 	 */
 	signal_fd = signals_open();
-	rc = receive_open(config);
-	if (rc)
-		goto out_workers;
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;
@@ -500,30 +509,37 @@ static int daemon_main(const struct config *config)
 	if (rc)
 		goto out_subsys;
 	discovery_init(config);
-	rc = listener_init_all(config);
-	if (rc)
-		goto out_listeners;
-	daemon_info.announced_bytes = announce_memory(config);
+	/* Makes the directory, too, where it is noted what is changed on interfaces. */
 	rc = control_open(config->daemon.control_socket, ids.uid, ids.gid);
 	if (rc)
+		goto out_attached;
+	receive_open(config);
+	rc = listener_init_all(config);
+	if (rc) {
+		/* What a listener requires is not there: starting again would not bring it. */
+		if (rc == -EOPNOTSUPP)
+			*status = EXIT_CONFIG;
 		goto out_listeners;
+	}
+	daemon_info.announced_bytes = announce_memory(config);
 	rc = privilege_drop(&ids, config);
 	if (!rc)
 		rc = run(config, signal_fd);
-	control_close();
 out_listeners:
+	control_close();
 	listener_fini_all();
+out_attached:
 	for (unsigned i = 0; i < n_workers; i++)
 		subsys_detach_all(&workers[i]);
 out_subsys:
 	/* Rings go before backends: they may hold requests that were given up. */
 	workers_fini();
 	subsys_close_all();
-	goto out_receive;
+	receive_close();
+	goto out_signals;
 out_workers:
 	workers_fini();
-out_receive:
-	receive_close();
+out_signals:
 	close(signal_fd);
 out_helper:
 	drive_helper_stop();
@@ -552,7 +568,8 @@ int main(int argc, char **argv)
 	} else {
 		log_init(config.daemon.log_level);
 		log_info("sluiced %s", SLUICE_VERSION);
-		rc = daemon_main(&config) ? EXIT_FAILURE : EXIT_SUCCESS;
+		if (!daemon_main(&config, &rc))
+			rc = EXIT_SUCCESS;
 		log_info(rc ? "could not serve" : "stopped");
 	}
 	config_free(&config);

@@ -35,14 +35,20 @@ struct transport_ops {
 	unsigned (*receive_areas)(const struct config *config);
 	/*
 	 * With all workers initialized, none running, and all privileges: makes what receive areas are
-	 * for. What is missing costs a rung. May block. 0, or negative errno after it was logged.
+	 * for. What is missing costs a rung, and is logged. May block.
 	 */
-	int (*receive_open)(const struct config *config);
+	void (*receive_open)(const struct config *config);
 	/*
 	 * Writes in words what receive_open() would do with @worker_total workers, and changes nothing. 0,
 	 * or negative errno when something is missing. NULL: it would do nothing.
 	 */
 	int (*receive_plan)(const struct config *config, unsigned worker_total, FILE *out);
+	/*
+	 * For the main thread, from receive_open() on: a descriptor, or -1 for none, and what is to be
+	 * called when it is readable, which may block. Both NULL: nothing to do.
+	 */
+	int (*receive_fd)(void);
+	void (*receive_refresh)(void);
 	/* Undoes receive_open(), after the workers and their rings are gone. NULL: nothing to do. */
 	void (*receive_close)(void);
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/limits.h"
 #include "base/loop.h"
 #include "dmabuf/pool.h"
 #include "target/backend/backend.h"
@@ -42,7 +43,7 @@ struct worker {
 	struct list queues_hungry;  /* queue.hungry_link: served in turn */
 	struct list queues_waiting; /* transports that wait for a slot or memory */
 	unsigned connections; /* any thread: __atomic */
-	void *transport_state[2]; /* by transport's index in the registry */
+	void *transport_state[MAX_TRANSPORTS]; /* by transport's index in the registry */
 	struct list queues; /* queue.worker_link: all that live here; this worker's thread alone */
 	uint64_t queues_made;
 	struct worker_stats stats;

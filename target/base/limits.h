@@ -7,8 +7,9 @@ enum limits {
 	/* Shape of the daemon. */
 	MAX_WORKERS = 64,
 	MAX_LISTENERS = 32,
-	MAX_NICS = 3,
+	MAX_NICS = 8,
 	RECEIVE_BUFFERS_MIN = 256,    /* in a receive area: commands and hosts share them one by one */
+	MAX_TRANSPORTS = 2,
 	MAX_SUBSYSTEMS = 256,
 	MAX_REFERRALS = 64,
 	MAX_CONNECTIONS = 8192,

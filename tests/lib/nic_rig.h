@@ -63,12 +63,15 @@ static inline void nic_rig_bnxt(struct nic_facts *facts)
 					   .thresh = 256 };
 	facts->ntuple = (struct nic_feature){ true, true };
 	facts->gro_hw = (struct nic_feature){ true, true };
-	facts->hash_known = facts->hash_settable = facts->contexts_known = true;
+	facts->hash_known = facts->contexts_known = true;
 	nic_rig_table(facts, 128, 8);
 	facts->rules = (struct nic_rules){ .known = true, .any_place = true };
 }
 
-/* NVIDIA ConnectX-7: splits by merging packets, whose feature is off; places of rules are chosen. */
+/*
+ * NVIDIA ConnectX-7: splits by merging packets, whose feature is off; says nothing of splitting until it
+ * was asked to, and takes no threshold but 0; places of rules are chosen.
+ */
 static inline void nic_rig_mlx5(struct nic_facts *facts)
 {
 	nic_rig_base(facts, "mlx5_core", "28.43.2026 (MT_0000000838)", "0000:17:00.0");
@@ -76,11 +79,11 @@ static inline void nic_rig_mlx5(struct nic_facts *facts)
 	facts->rings = (struct nic_rings){ .known = true,
 					   .rx = 1024,
 					   .rx_max = 8192,
-					   .split = NIC_SPLIT_OFF,
+					   .split = NIC_SPLIT_UNKNOWN,
 					   .thresh_known = true };
 	facts->ntuple = (struct nic_feature){ true, true };
 	facts->gro_hw = (struct nic_feature){ true, false };
-	facts->hash_known = facts->hash_settable = facts->contexts_known = true;
+	facts->hash_known = facts->contexts_known = true;
 	nic_rig_table(facts, 256, 16);
 	facts->rules = (struct nic_rules){ .known = true, .places = 1024 };
 }
@@ -94,7 +97,7 @@ static inline void nic_rig_gve(struct nic_facts *facts)
 		.known = true, .rx = 1024, .rx_max = 4096, .split = NIC_SPLIT_OFF
 	};
 	facts->ntuple = (struct nic_feature){ true, false };
-	facts->hash_known = facts->hash_settable = true;
+	facts->hash_known = true;
 	nic_rig_table(facts, 128, 8);
 	facts->rules = (struct nic_rules){ .known = true, .places = 512 };
 }
@@ -111,7 +114,7 @@ static inline void nic_rig_fbnic(struct nic_facts *facts)
 					   .thresh_known = true,
 					   .thresh = 1536 };
 	facts->ntuple = (struct nic_feature){ false, true };
-	facts->hash_known = facts->hash_settable = facts->contexts_known = true;
+	facts->hash_known = facts->contexts_known = true;
 	nic_rig_table(facts, 256, 4);
 	facts->rules = (struct nic_rules){ .known = true, .any_place = true };
 }
@@ -122,7 +125,7 @@ static inline void nic_rig_ena(struct nic_facts *facts)
 	nic_rig_base(facts, "ena", "", "0000:00:05.0");
 	nic_rig_queues(facts, 8, 8, true);
 	facts->rings = (struct nic_rings){ .known = true, .rx = 1024, .rx_max = 8192 };
-	facts->hash_known = facts->hash_settable = true;
+	facts->hash_known = true;
 	nic_rig_table(facts, 128, 8);
 }
 
@@ -143,34 +146,55 @@ static inline struct sockaddr_storage nic_rig_address(const char *address, uint1
 	return ss;
 }
 
-/* The steps of @plan, taken by a driver that does all that it is told. */
-static inline void nic_rig_take(struct nic_facts *facts, const struct nic_step *step)
+static inline bool nic_rig_table_is_own(const struct nic_facts *facts)
 {
-	bool own = true;
+	for (unsigned i = 0; i < facts->table.n; i++)
+		if (facts->table.queue[i] != i % facts->n_queues)
+			return false;
+	return true;
+}
 
+/* The device's own table follows the number of queues. */
+static inline void nic_rig_channels(struct nic_facts *facts, const struct nic_step *step,
+				    uint32_t count)
+{
+	bool own = nic_rig_table_is_own(facts);
+	uint32_t now = step->combined ? facts->channels.combined : facts->channels.rx;
+
+	nic_rig_queues(facts, facts->n_queues + count - now,
+		       step->combined ? facts->channels.combined_max : facts->channels.rx_max,
+		       step->combined);
+	for (uint32_t i = facts->n_queues; i < NIC_SEEN_QUEUES; i++)
+		facts->napi[i] = 0;
+	if (own)
+		nic_rig_table(facts, facts->table.n, facts->n_queues);
+}
+
+static inline struct nic_feature *nic_rig_feature(struct nic_facts *facts,
+						  const struct nic_step *step)
+{
+	return strcmp(step->feature, "rx-gro-hw") ? &facts->ntuple : &facts->gro_hw;
+}
+
+/* A step, taken by a driver that does all that it is told; rings get a power of two of entries. */
+static inline void nic_rig_take(struct nic_facts *facts, struct nic_step *step)
+{
 	switch (step->kind) {
 	case NIC_STEP_CHANNELS:
-		for (unsigned i = 0; i < facts->table.n; i++)
-			own = own && facts->table.queue[i] == i % facts->n_queues;
-		nic_rig_queues(facts, facts->n_queues + (step->to - step->from),
-			       step->combined ? facts->channels.combined_max :
-						facts->channels.rx_max,
-			       step->combined);
-		if (own)
-			nic_rig_table(facts, facts->table.n, facts->n_queues);
+		nic_rig_channels(facts, step, step->to);
 		break;
 	case NIC_STEP_FEATURE:
-		*(strcmp(step->feature, "rx-gro-hw") ? &facts->ntuple : &facts->gro_hw) =
-			(struct nic_feature){ true, true };
+		nic_rig_feature(facts, step)->on = true;
 		break;
-	case NIC_STEP_RING:
-		facts->rings.rx = step->to;
-		break;
-	case NIC_STEP_SPLIT:
+	case NIC_STEP_RINGS:
 		facts->rings.split = NIC_SPLIT_ON;
-		break;
-	case NIC_STEP_THRESH:
-		facts->rings.thresh = step->to;
+		facts->rings.thresh = 0;
+		if (step->to) {
+			for (facts->rings.rx = 64; facts->rings.rx < step->to;)
+				facts->rings.rx *= 2;
+			step->to = facts->rings.rx;
+			step->rounded = true;
+		}
 		break;
 	case NIC_STEP_SPREAD:
 		for (unsigned i = 0; i < facts->table.n; i++)
@@ -184,6 +208,64 @@ static inline void nic_rig_take(struct nic_facts *facts, const struct nic_step *
 		break;
 	default:
 		facts->rules.rule[facts->rules.n++] = step->rule;
+		break;
+	}
+}
+
+/* Is it there? As apply.c looks at it. */
+static inline bool nic_rig_is_taken(const struct nic_facts *facts, const struct nic_step *step)
+{
+	switch (step->kind) {
+	case NIC_STEP_CHANNELS:
+		return (step->combined ? facts->channels.combined : facts->channels.rx) == step->to;
+	case NIC_STEP_FEATURE:
+		return nic_rig_feature((struct nic_facts *)facts, step)->on;
+	case NIC_STEP_RINGS:
+		return (step->split != NIC_SPLIT_ON && facts->rings.split == NIC_SPLIT_ON) ||
+		       (step->thresh && !facts->rings.thresh) ||
+		       (step->to && (step->rounded ? facts->rings.rx == step->to :
+						     facts->rings.rx != step->from));
+	case NIC_STEP_SPREAD:
+		for (unsigned i = 0; i < facts->table.n; i++)
+			if (facts->table.queue[i] != step->first + i % step->count)
+				return false;
+		return true;
+	case NIC_STEP_CONTEXT:
+		return facts->n_contexts && facts->context[facts->n_contexts - 1].id == step->to;
+	default:
+		return facts->rules.n &&
+		       nic_rule_same_match(&facts->rules.rule[facts->rules.n - 1], &step->rule);
+	}
+}
+
+/* The same driver takes a step back that is there. */
+static inline void nic_rig_take_back(struct nic_facts *facts, const struct nic_step *step,
+				     const struct nic_table *former)
+{
+	switch (step->kind) {
+	case NIC_STEP_CHANNELS:
+		nic_rig_channels(facts, step, step->from);
+		break;
+	case NIC_STEP_FEATURE:
+		nic_rig_feature(facts, step)->on = false;
+		break;
+	case NIC_STEP_RINGS:
+		facts->rings.split = step->split;
+		if (step->thresh)
+			facts->rings.thresh = step->thresh;
+		if (step->to)
+			facts->rings.rx = step->from;
+		break;
+	case NIC_STEP_SPREAD:
+		nic_rig_table(facts, facts->table.n, facts->n_queues);
+		if (step->from)
+			facts->table = *former;
+		break;
+	case NIC_STEP_CONTEXT:
+		memset(&facts->context[--facts->n_contexts], 0, sizeof(facts->context[0]));
+		break;
+	default:
+		memset(&facts->rules.rule[--facts->rules.n], 0, sizeof(facts->rules.rule[0]));
 		break;
 	}
 }

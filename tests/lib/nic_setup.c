@@ -22,6 +22,7 @@ enum { EXIT_USAGE = 64 };
 
 struct options {
 	bool plan, recover, serve;
+	unsigned wait_ms;
 	struct nic_wants wants;
 	struct sockaddr_storage listeners[NIC_MAX_LISTENERS];
 };
@@ -30,7 +31,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: nic-setup --state DIR [--plan] [--queues N|auto] [--ring N]\n"
-		"                 [--buffer BYTES] [--verify] [--serve] IFNAME ADDRESS PORT [...]\n"
+		"                 [--buffer BYTES] [--wait MS] [--verify] [--serve] IFNAME ADDRESS PORT [...]\n"
 		"       nic-setup --state DIR --recover\n");
 	return EXIT_USAGE;
 }
@@ -42,6 +43,7 @@ static int options_parse(int argc, char **argv, struct options *options)
 		{ "queues", required_argument, NULL, 'q' },
 		{ "ring", required_argument, NULL, 'r' },
 		{ "buffer", required_argument, NULL, 'b' },
+		{ "wait", required_argument, NULL, 'w' },
 		{ "verify", no_argument, NULL, 'v' },
 		{ "plan", no_argument, NULL, 'p' },
 		{ "serve", no_argument, NULL, 'S' },
@@ -52,7 +54,10 @@ static int options_parse(int argc, char **argv, struct options *options)
 	socklen_t len;
 	int c;
 
-	*wants = (struct nic_wants){ .queues = 1, .setup = true, .listeners = options->listeners };
+	*wants = (struct nic_wants){ .queues = 1,
+				     .setup = true,
+				     .listeners = options->listeners,
+				     .wait_ms = &options->wait_ms };
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 's')
 			wants->state_dir = optarg;
@@ -64,6 +69,8 @@ static int options_parse(int argc, char **argv, struct options *options)
 			wants->ring = (unsigned)strtoul(optarg, NULL, 0);
 		else if (c == 'b')
 			wants->buffer = (uint32_t)strtoul(optarg, NULL, 0);
+		else if (c == 'w')
+			options->wait_ms = (unsigned)strtoul(optarg, NULL, 0);
 		else if (c == 'v')
 			wants->setup = false;
 		else if (c == 'p')
@@ -86,16 +93,12 @@ static int options_parse(int argc, char **argv, struct options *options)
 	return 0;
 }
 
-static void show(const struct nic *nic)
+static void show(const struct nic *nic, const char *name)
 {
-	printf("open %s ifindex %u queues", nic_name(nic), nic_ifindex(nic));
+	printf("open %s ifindex %u queues", name, nic_ifindex(nic));
 	for (unsigned i = 0; i < nic_queues(nic); i++)
 		printf(" %u", nic_queue(nic, i));
-	printf(" napi");
-	for (unsigned i = 0; i < nic_queues(nic); i++)
-		printf(" %u%s", nic_napi(nic, i),
-		       nic_queue_of_napi(nic, nic_napi(nic, i)) == (int)i ? "" : "!");
-	printf(" buffer_max %u\n", nic_buffer_max(nic));
+	printf("\n");
 	fflush(stdout);
 }
 
@@ -138,7 +141,7 @@ static void connection_show(const struct nic *nic, int listener)
 }
 
 /* A line asks what serves the queues now; the end of the input is the end. */
-static bool line_handle(struct nic *nic)
+static bool line_handle(struct nic *nic, const char *name)
 {
 	char c;
 
@@ -147,7 +150,7 @@ static bool line_handle(struct nic *nic)
 			return false;
 	} while (c != '\n');
 	nic_napi_refresh(nic);
-	show(nic);
+	show(nic, name);
 	return true;
 }
 
@@ -162,14 +165,14 @@ static int serve(struct nic *nic, const struct options *options)
 		if (fds[i + 1].fd < 0)
 			return fds[i + 1].fd;
 	}
-	show(nic);
+	show(nic, options->wants.name);
 	for (;;) {
 		if (poll(fds, n + 1, -1) < 0)
 			return -errno;
 		for (unsigned i = 1; i <= n; i++)
 			if (fds[i].revents)
 				connection_show(nic, fds[i].fd);
-		if (fds[0].revents && !line_handle(nic))
+		if (fds[0].revents && !line_handle(nic, options->wants.name))
 			return 0;
 	}
 }

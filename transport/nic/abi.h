@@ -24,14 +24,12 @@ enum {
 
 enum {
 	NIC_A_RINGS_HDS_THRESH = 17,
-	NIC_A_RINGS_HDS_THRESH_MAX = 18,
 };
 
 /* Family "netdev". */
 #define NIC_NETDEV_FAMILY "netdev"
 
 enum {
-	NIC_NETDEV_VERSION = 1,
 	NIC_NETDEV_QUEUE_GET = 10,
 };
 

@@ -60,42 +60,9 @@ bool nic_device_no_port_masks(const struct nic_device *device)
 
 /* ------------------------------------------------------------------------------------------- asking */
 
-static struct nlmsghdr *request(struct nic_device *d, uint8_t cmd)
+static int ask(struct nic_device *d, enum nic_ask what, struct nic_why *why)
 {
-	/* The header is the first attribute of every message of the family. */
-	return nic_genl_ethtool(&d->genl, cmd, 1, d->facts.link.index);
-}
-
-static int ask(struct nic_device *d, uint8_t cmd, bool dump,
-	       int (*parse)(const struct nlmsghdr *nlh, void *arg), struct nic_why *why)
-{
-	return nic_genl_call(&d->genl, request(d, cmd), dump, parse, &d->facts, why);
-}
-
-static int ask_rings(struct nic_device *d, struct nic_why *why)
-{
-	memset(&d->facts.rings, 0, sizeof(d->facts.rings));
-	return ask(d, ETHTOOL_MSG_RINGS_GET, false, nic_parse_rings, why);
-}
-
-/* The default table and all contexts. */
-static int ask_hash(struct nic_device *d, struct nic_why *why)
-{
-	d->facts.n_contexts = 0;
-	d->facts.table.n = 0;
-	return ask(d, NIC_MSG_RSS_GET, true, nic_parse_hash, why);
-}
-
-static int ask_queues(struct nic_device *d)
-{
-	struct nlmsghdr *nlh;
-
-	d->facts.n_queues = 0;
-	if (!d->genl.netdev)
-		return -EOPNOTSUPP;
-	nlh = nic_genl_start(&d->genl, d->genl.netdev, NIC_NETDEV_QUEUE_GET);
-	mnl_attr_put_u32(nlh, NIC_A_QUEUE_IFINDEX, d->facts.link.index);
-	return nic_genl_call(&d->genl, nlh, true, nic_parse_queue, &d->facts, NULL);
+	return nic_facts_ask(&d->facts, &d->genl, what, why);
 }
 
 bool nic_device_wait(struct nic_device *device, uint32_t first, uint32_t count, unsigned ms)
@@ -103,7 +70,7 @@ bool nic_device_wait(struct nic_device *device, uint32_t first, uint32_t count, 
 	for (unsigned waited = 0;; waited += WAIT_POLL_MS) {
 		bool taken = false;
 
-		if (ask_queues(device))
+		if (ask(device, NIC_ASK_QUEUES, NULL))
 			return true; /* nobody has queues of an interface that is gone */
 		for (uint32_t q = first; q < first + count && q < device->facts.n_queues; q++)
 			taken = taken || device->facts.taken[q] != NIC_QUEUE_FREE;
@@ -114,6 +81,11 @@ bool nic_device_wait(struct nic_device *device, uint32_t first, uint32_t count, 
 }
 
 /* ------------------------------------------------------------------------------------------ setting */
+
+static struct nlmsghdr *request(struct nic_device *d, uint8_t cmd)
+{
+	return nic_genl_ethtool(&d->genl, cmd, d->facts.link.index);
+}
 
 static int tell(struct nic_device *d, struct nlmsghdr *nlh, struct nic_why *why)
 {
@@ -129,30 +101,20 @@ static int set_u32(struct nic_device *d, uint8_t cmd, uint16_t attr, uint32_t va
 	return tell(d, nlh, why);
 }
 
-static int set_split(struct nic_device *d, uint8_t value, struct nic_why *why)
-{
-	struct nlmsghdr *nlh = request(d, ETHTOOL_MSG_RINGS_SET);
-
-	mnl_attr_put_u8(nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, value);
-	return tell(d, nlh, why);
-}
-
 static int ask_feature(struct nic_device *d, const char *name, bool *on, struct nic_why *why)
 {
-	int rc = ask(d, ETHTOOL_MSG_FEATURES_GET, false, nic_parse_features, why);
+	int rc = ask(d, NIC_ASK_FEATURES, why);
 
 	*on = strcmp(name, "rx-gro-hw") ? d->facts.ntuple.on : d->facts.gro_hw.on;
 	return rc;
 }
 
-static int set_feature(struct nic_device *d, const char *name, bool on, struct nic_why *why)
+static int wish_feature(struct nic_device *d, const char *name, bool on, struct nic_why *why)
 {
 	struct nlmsghdr *nlh = request(d, ETHTOOL_MSG_FEATURES_SET);
 	struct nlattr *set = mnl_attr_nest_start(nlh, ETHTOOL_A_FEATURES_WANTED);
 	struct nlattr *bits = mnl_attr_nest_start(nlh, ETHTOOL_A_BITSET_BITS);
 	struct nlattr *bit = mnl_attr_nest_start(nlh, ETHTOOL_A_BITSET_BITS_BIT);
-	bool is;
-	int rc;
 
 	mnl_attr_put_strz(nlh, ETHTOOL_A_BITSET_BIT_NAME, name);
 	if (on)
@@ -160,13 +122,18 @@ static int set_feature(struct nic_device *d, const char *name, bool on, struct n
 	mnl_attr_nest_end(nlh, bit);
 	mnl_attr_nest_end(nlh, bits);
 	mnl_attr_nest_end(nlh, set);
-	rc = tell(d, nlh, why);
-	if (rc)
+	return tell(d, nlh, why);
+}
+
+static int set_feature(struct nic_device *d, const char *name, bool on, struct nic_why *why)
+{
+	int rc = wish_feature(d, name, on, why);
+	bool is;
+
+	/* A wish that the driver does not grant is no error to the kernel, which keeps it for later. */
+	if (rc || ask_feature(d, name, &is, NULL) || is == on)
 		return rc;
-	/* A wish that the driver does not grant is no error to the kernel. */
-	rc = ask_feature(d, name, &is, why);
-	if (rc || is == on)
-		return rc;
+	wish_feature(d, name, !on, NULL);
 	snprintf(why->s, sizeof(why->s), "the driver keeps it %s", is ? "on" : "off");
 	return -EOPNOTSUPP;
 }
@@ -191,7 +158,7 @@ static int set_spread(struct nic_device *d, const struct nic_step *step, uint8_t
 		      struct nic_why *why)
 {
 	struct nlmsghdr *nlh;
-	int rc = ask_hash(d, why);
+	int rc = ask(d, NIC_ASK_HASH, why);
 
 	if (rc)
 		return rc;
@@ -211,15 +178,22 @@ static int set_rule(struct nic_device *d, struct nic_step *step)
 	return rc;
 }
 
-static int ring_apply(struct nic_device *d, struct nic_step *step, struct nic_why *why)
+static int rings_apply(struct nic_device *d, struct nic_step *step, struct nic_why *why)
 {
-	int rc = set_u32(d, ETHTOOL_MSG_RINGS_SET, ETHTOOL_A_RINGS_RX, step->to, why);
+	struct nlmsghdr *nlh = request(d, ETHTOOL_MSG_RINGS_SET);
+	int rc;
 
-	if (!rc)
-		rc = ask_rings(d, why);
-	if (!rc)
-		step->to = d->facts.rings.rx; /* drivers round it */
-	return rc;
+	mnl_attr_put_u8(nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, ETHTOOL_TCP_DATA_SPLIT_ENABLED);
+	if (step->thresh)
+		mnl_attr_put_u32(nlh, NIC_A_RINGS_HDS_THRESH, 0);
+	if (step->to)
+		mnl_attr_put_u32(nlh, ETHTOOL_A_RINGS_RX, step->to);
+	rc = tell(d, nlh, why);
+	if (rc || !step->to || ask(d, NIC_ASK_RINGS, NULL))
+		return rc;
+	step->to = d->facts.rings.rx;
+	step->rounded = true;
+	return 0;
 }
 
 static int apply(void *arg, struct nic_step *step, struct nic_why *why)
@@ -234,12 +208,8 @@ static int apply(void *arg, struct nic_step *step, struct nic_why *why)
 			       step->to, why);
 	case NIC_STEP_FEATURE:
 		return set_feature(d, step->feature, true, why);
-	case NIC_STEP_RING:
-		return ring_apply(d, step, why);
-	case NIC_STEP_SPLIT:
-		return set_split(d, ETHTOOL_TCP_DATA_SPLIT_ENABLED, why);
-	case NIC_STEP_THRESH:
-		return set_u32(d, ETHTOOL_MSG_RINGS_SET, NIC_A_RINGS_HDS_THRESH, step->to, why);
+	case NIC_STEP_RINGS:
+		return rings_apply(d, step, why);
 	case NIC_STEP_SPREAD:
 		return set_spread(d, step, NIC_MSG_RSS_SET, why);
 	case NIC_STEP_CONTEXT:
@@ -254,12 +224,12 @@ static int apply(void *arg, struct nic_step *step, struct nic_why *why)
 static int channels_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
 {
 	const struct nic_channels *c = &d->facts.channels;
-	int rc;
+	int rc = ask(d, NIC_ASK_CHANNELS, why);
 
-	memset(&d->facts.channels, 0, sizeof(d->facts.channels));
-	rc = ask(d, ETHTOOL_MSG_CHANNELS_GET, false, nic_parse_channels, why);
-	if (rc || (step->combined ? c->combined : c->rx) != step->to)
+	if (rc)
 		return rc;
+	if ((step->combined ? c->combined : c->rx) != step->to)
+		return NIC_LEFT_ALONE;
 	return set_u32(d, ETHTOOL_MSG_CHANNELS_SET,
 		       step->combined ? ETHTOOL_A_CHANNELS_COMBINED_COUNT :
 					ETHTOOL_A_CHANNELS_RX_COUNT,
@@ -268,46 +238,75 @@ static int channels_undo(struct nic_device *d, const struct nic_step *step, stru
 
 static int feature_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
 {
+	struct nic_rules *rules = &d->facts.rules;
 	bool on;
 	int rc = ask_feature(d, step->feature, &on, why);
 
-	return rc || !on ? rc : set_feature(d, step->feature, false, why);
-}
-
-static int ring_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
-{
-	int rc = ask_rings(d, why);
-
-	if (rc || d->facts.rings.rx != step->to)
+	if (rc)
 		return rc;
-	return set_u32(d, ETHTOOL_MSG_RINGS_SET, ETHTOOL_A_RINGS_RX, step->from, why);
+	if (!on)
+		return NIC_LEFT_ALONE;
+	/* Some drivers remove all rules when they are switched off (bnxt, gve); ours are gone already. */
+	if (strcmp(step->feature, "rx-gro-hw") && !nic_rules_read(d->fd, d->facts.name, rules) &&
+	    rules->n > step->from) {
+		snprintf(why->s, sizeof(why->s),
+			 "somebody else has made steering rules since, which might go with it");
+		return NIC_LEFT_ALONE;
+	}
+	return set_feature(d, step->feature, false, why);
 }
 
 /*
  * Off may have been the driver's own choice, which it takes again when the setting is withdrawn; some
  * drivers take no other way back (bnxt). Where the choice is "on", off was someone's setting.
  */
-static int split_undo(struct nic_device *d, struct nic_why *why)
+static int split_off(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
 {
-	int rc = ask_rings(d, why);
+	struct nlmsghdr *nlh;
+	int rc = step->split == NIC_SPLIT_OFF ? ask(d, NIC_ASK_RINGS, why) : 0;
 
-	if (rc || d->facts.rings.split != NIC_SPLIT_ON)
+	if (rc || step->split != NIC_SPLIT_OFF || d->facts.rings.split != NIC_SPLIT_ON)
 		return rc;
-	rc = set_split(d, ETHTOOL_TCP_DATA_SPLIT_UNKNOWN, why);
-	if (!rc)
-		rc = ask_rings(d, why);
-	if (!rc && d->facts.rings.split != NIC_SPLIT_ON)
-		return 0;
-	return set_split(d, ETHTOOL_TCP_DATA_SPLIT_DISABLED, why);
+	nlh = request(d, ETHTOOL_MSG_RINGS_SET);
+	mnl_attr_put_u8(nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, ETHTOOL_TCP_DATA_SPLIT_DISABLED);
+	return tell(d, nlh, why);
 }
 
-static int thresh_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
+/* Until the driver's number was noted, any but the former one may be what it made of ours. */
+static bool entries_are_ours(const struct nic_step *step, uint32_t now)
 {
-	int rc = ask_rings(d, why);
+	return step->to && (step->rounded ? now == step->to : now != step->from);
+}
 
-	if (rc || d->facts.rings.thresh != step->to)
+static int rings_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
+{
+	struct nlmsghdr *nlh;
+	bool split, thresh, entries;
+	int rc = ask(d, NIC_ASK_RINGS, why);
+
+	if (rc)
 		return rc;
-	return set_u32(d, ETHTOOL_MSG_RINGS_SET, NIC_A_RINGS_HDS_THRESH, step->from, why);
+	split = step->split != NIC_SPLIT_ON && d->facts.rings.split == NIC_SPLIT_ON;
+	thresh = step->thresh && !d->facts.rings.thresh;
+	entries = entries_are_ours(step, d->facts.rings.rx);
+	if (!split && !thresh && !entries) {
+		if (step->split == NIC_SPLIT_ON)
+			snprintf(why->s, sizeof(why->s),
+				 "tcp-data-split was on; `ethtool -G %s tcp-data-split auto` lets the "
+				 "driver choose again",
+				 d->facts.name);
+		return NIC_LEFT_ALONE;
+	}
+	nlh = request(d, ETHTOOL_MSG_RINGS_SET);
+	if (split)
+		mnl_attr_put_u8(nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT,
+				ETHTOOL_TCP_DATA_SPLIT_UNKNOWN);
+	if (thresh)
+		mnl_attr_put_u32(nlh, NIC_A_RINGS_HDS_THRESH, step->thresh);
+	if (entries)
+		mnl_attr_put_u32(nlh, ETHTOOL_A_RINGS_RX, step->from);
+	rc = tell(d, nlh, why);
+	return rc || !split ? rc : split_off(d, step, why);
 }
 
 static int spread_undo(struct nic_device *d, const struct nic_step *step,
@@ -317,13 +316,13 @@ static int spread_undo(struct nic_device *d, const struct nic_step *step,
 	uint32_t entries[NIC_SEEN_TABLE];
 	struct nlmsghdr *nlh;
 	unsigned n = 0;
-	int rc = ask_hash(d, why);
+	int rc = ask(d, NIC_ASK_HASH, why);
 
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < table->n; i++)
 		if (table->queue[i] != spread_entry(step, i))
-			return 0;
+			return NIC_LEFT_ALONE;
 	/* A table that has got another size cannot be what it was: it becomes the device's own. */
 	if (step->from && former->n == table->n)
 		for (; n < former->n; n++)
@@ -346,12 +345,14 @@ static bool context_is(const struct nic_device *d, const struct nic_context *con
 
 static int context_undo(struct nic_device *d, const struct nic_step *step, struct nic_why *why)
 {
-	int rc = ask_hash(d, why);
+	int rc = ask(d, NIC_ASK_HASH, why);
 
-	for (unsigned i = 0; i < d->facts.n_contexts && !rc; i++)
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < d->facts.n_contexts; i++)
 		if (context_is(d, &d->facts.context[i], step))
 			return set_u32(d, NIC_MSG_RSS_DELETE_ACT, NIC_A_RSS_CONTEXT, step->to, why);
-	return rc;
+	return NIC_LEFT_ALONE;
 }
 
 static int rule_undo(struct nic_device *d, const struct nic_step *step)
@@ -359,29 +360,25 @@ static int rule_undo(struct nic_device *d, const struct nic_step *step)
 	struct nic_rules *rules = &d->facts.rules;
 	int rc = nic_rules_read(d->fd, d->facts.name, rules);
 
-	for (unsigned i = 0; i < rules->n && !rc; i++)
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < rules->n; i++)
 		if (nic_rule_same_match(&rules->rule[i], &step->rule) &&
 		    nic_rule_same_target(&rules->rule[i], &step->rule))
 			return nic_rule_remove(d->fd, d->facts.name, rules->rule[i].place);
-	return rc;
+	return NIC_LEFT_ALONE;
 }
 
-static int undo(void *arg, const struct nic_step *step, const struct nic_table *former,
-		struct nic_why *why)
+static int undo_one(struct nic_device *d, const struct nic_step *step,
+		    const struct nic_table *former, struct nic_why *why)
 {
-	struct nic_device *d = arg;
-
 	switch (step->kind) {
 	case NIC_STEP_CHANNELS:
 		return channels_undo(d, step, why);
 	case NIC_STEP_FEATURE:
 		return feature_undo(d, step, why);
-	case NIC_STEP_RING:
-		return ring_undo(d, step, why);
-	case NIC_STEP_SPLIT:
-		return split_undo(d, why);
-	case NIC_STEP_THRESH:
-		return thresh_undo(d, step, why);
+	case NIC_STEP_RINGS:
+		return rings_undo(d, step, why);
 	case NIC_STEP_SPREAD:
 		return spread_undo(d, step, former, why);
 	case NIC_STEP_CONTEXT:
@@ -389,6 +386,17 @@ static int undo(void *arg, const struct nic_step *step, const struct nic_table *
 	default:
 		return rule_undo(d, step);
 	}
+}
+
+static int undo(void *arg, const struct nic_step *step, const struct nic_table *former,
+		struct nic_why *why)
+{
+	int rc = undo_one(arg, step, former, why);
+
+	if (rc != -ENODEV)
+		return rc;
+	snprintf(why->s, sizeof(why->s), "the interface has gone meanwhile");
+	return NIC_LEFT_ALONE;
 }
 
 const struct nic_hands nic_device_hands = { .apply = apply, .undo = undo };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/nic/driver.h"
 
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -22,7 +22,7 @@ static const struct nic_driver drivers[] = {
 	},
 	{ .name = "gve", .needs = "a machine type with the DQO RDA queue format" },
 	{ .name = "fbnic" },
-	{ .name = "netdevsim", .buffer_max = 2097152 },
+	{ .name = "netdevsim", .buffer_max = 2097152, .simulated = true },
 };
 
 const struct nic_driver *nic_driver_find(const char *name)
@@ -33,7 +33,14 @@ const struct nic_driver *nic_driver_find(const char *name)
 	return NULL;
 }
 
-const char *nic_driver_names(void)
+struct nic_drivers_text nic_driver_names(void)
 {
-	return "bnxt_en, mlx5_core, gve, fbnic";
+	struct nic_drivers_text text = { "" };
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers) && len < sizeof(text.s); i++)
+		if (!drivers[i].simulated)
+			len += (size_t)snprintf(text.s + len, sizeof(text.s) - len, "%s%s",
+						len ? ", " : "", drivers[i].name);
+	return text;
 }

@@ -9,14 +9,19 @@
 struct nic_driver {
 	const char *name;    /* as ethtool -i prints it */
 	uint32_t buffer_max; /* longest receive buffer in bytes; 0: a page */
-	bool split_by_gro;   /* header split works with rx-gro-hw on only */
+	bool split_by_gro;   /* splits with rx-gro-hw on only, and tells of it once it was asked to */
+	bool simulated;	     /* there is no such device */
 	const char *needs;   /* of the device or its firmware, a clause; NULL: nothing special */
 };
 
 /* NULL: not known to be able to do zero-copy receive; a newer kernel's driver may. */
 const struct nic_driver *nic_driver_find(const char *name);
 
-/* The names of all, with commas, for messages. */
-const char *nic_driver_names(void);
+struct nic_drivers_text {
+	char s[128];
+};
+
+/* The names of those that drive a device, with commas, for messages. */
+struct nic_drivers_text nic_driver_names(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <linux/ethtool_netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,33 +21,9 @@
 
 /* ------------------------------------------------------------------------------------ the interface */
 
-struct lower_search {
-	const struct nic_link *upper;
-	char *names;
-	size_t size;
-};
-
-/* Adds a link to the names when it is below the one that is looked at. */
-static int lower_collect(const struct nlmsghdr *nlh, void *arg)
-{
-	struct lower_search *search = arg;
-	struct nic_parsed_link parsed;
-	size_t len = strlen(search->names);
-	int rc = nic_parse_link(nlh, &parsed);
-
-	if (rc)
-		return rc;
-	if (parsed.link.master == search->upper->index || parsed.link.index == search->upper->link)
-		snprintf(search->names + len, search->size - len, "%s%s", len ? ", " : "",
-			 parsed.name);
-	return 0;
-}
-
 static int link_read(struct nic_facts *facts)
 {
 	struct nic_genl *route = malloc(sizeof(*route));
-	struct nic_parsed_link parsed = { 0 };
-	struct lower_search search = { &facts->link, facts->link.lower, sizeof(facts->link.lower) };
 	struct nlmsghdr *nlh;
 	struct ifinfomsg *info;
 	int rc;
@@ -55,28 +32,17 @@ static int link_read(struct nic_facts *facts)
 		return -ENOMEM;
 	rc = nic_genl_open(route, NETLINK_ROUTE);
 	if (rc)
-		goto out_free;
+		goto out;
 	nlh = mnl_nlmsg_put_header(route->request);
 	nlh->nlmsg_type = RTM_GETLINK;
 	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
 	info->ifi_family = AF_UNSPEC;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, facts->name);
-	rc = nic_genl_call(route, nlh, false, nic_parse_link, &parsed, NULL);
-	if (rc) {
-		rc = rc == -ENODEV ? 0 : rc;
-		goto out;
-	}
-	facts->link = parsed.link;
-	if (!facts->link.kind[0])
-		goto out;
-	nlh = mnl_nlmsg_put_header(route->request);
-	nlh->nlmsg_type = RTM_GETLINK;
-	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
-	info->ifi_family = AF_UNSPEC;
-	rc = nic_genl_call(route, nlh, true, lower_collect, &search, NULL);
-out:
+	rc = nic_genl_call(route, nlh, false, nic_parse_link, facts, NULL);
+	if (rc == -ENODEV)
+		rc = 0;
 	nic_genl_close(route);
-out_free:
+out:
 	free(route);
 	return rc;
 }
@@ -143,64 +109,123 @@ static void kernel_read(struct nic_facts *facts)
 
 /* ---------------------------------------------------------------------------------- what it can set */
 
-struct question {
+static const struct {
+	const char *what;
 	uint8_t cmd;
-	uint16_t header;
 	bool dump;
 	int (*parse)(const struct nlmsghdr *nlh, void *arg);
+} questions[] = {
+	[NIC_ASK_CHANNELS] = { "channels", ETHTOOL_MSG_CHANNELS_GET, false, nic_parse_channels },
+	[NIC_ASK_RINGS] = { "rings", ETHTOOL_MSG_RINGS_GET, false, nic_parse_rings },
+	[NIC_ASK_FEATURES] = { "features", ETHTOOL_MSG_FEATURES_GET, false, nic_parse_features },
+	/* The default table and all contexts. */
+	[NIC_ASK_HASH] = { "receive hash", NIC_MSG_RSS_GET, true, nic_parse_hash },
+	[NIC_ASK_QUEUES] = { "queues", NIC_NETDEV_QUEUE_GET, true, nic_parse_queue },
 };
 
-static const struct question questions[] = {
-	{ ETHTOOL_MSG_CHANNELS_GET, ETHTOOL_A_CHANNELS_HEADER, false, nic_parse_channels },
-	{ ETHTOOL_MSG_RINGS_GET, ETHTOOL_A_RINGS_HEADER, false, nic_parse_rings },
-	{ ETHTOOL_MSG_FEATURES_GET, ETHTOOL_A_FEATURES_HEADER, false, nic_parse_features },
-	{ NIC_MSG_RSS_GET, NIC_A_RSS_HEADER, true, nic_parse_hash },
-};
+static void forget(struct nic_facts *facts, enum nic_ask what)
+{
+	switch (what) {
+	case NIC_ASK_CHANNELS:
+		facts->channels = (struct nic_channels){ 0 };
+		break;
+	case NIC_ASK_RINGS:
+		facts->rings = (struct nic_rings){ 0 };
+		break;
+	case NIC_ASK_FEATURES:
+		facts->ntuple = facts->gro_hw = (struct nic_feature){ 0 };
+		break;
+	case NIC_ASK_HASH:
+		facts->hash_known = false;
+		facts->table.n = facts->n_contexts = 0;
+		break;
+	case NIC_ASK_QUEUES:
+		facts->n_queues = 0;
+		break;
+	}
+}
+
+int nic_facts_ask(struct nic_facts *facts, struct nic_genl *genl, enum nic_ask what,
+		  struct nic_why *why)
+{
+	struct nlmsghdr *nlh;
+
+	forget(facts, what);
+	if (what == NIC_ASK_QUEUES) {
+		if (!genl->netdev)
+			return -EOPNOTSUPP;
+		nlh = nic_genl_start(genl, genl->netdev, questions[what].cmd);
+		mnl_attr_put_u32(nlh, NIC_A_QUEUE_IFINDEX, facts->link.index);
+	} else {
+		nlh = nic_genl_ethtool(genl, questions[what].cmd, facts->link.index);
+	}
+	return nic_genl_call(genl, nlh, questions[what].dump, questions[what].parse, facts, why);
+}
 
 /* A context that cannot exist: a device without contexts says so, one with them finds it missing. */
 static bool contexts_probe(struct nic_genl *genl, unsigned ifindex)
 {
-	struct nlmsghdr *nlh = nic_genl_ethtool(genl, NIC_MSG_RSS_GET, NIC_A_RSS_HEADER, ifindex);
+	struct nlmsghdr *nlh = nic_genl_ethtool(genl, NIC_MSG_RSS_GET, ifindex);
 
 	mnl_attr_put_u32(nlh, NIC_A_RSS_CONTEXT, UINT32_MAX);
 	return nic_genl_call(genl, nlh, false, NULL, NULL, NULL) == -ENOENT;
 }
 
-/* To set nothing changes nothing; a kernel before 6.17 does not know the message (EOPNOTSUPP). */
-static bool hash_settable_probe(struct nic_genl *genl, unsigned ifindex)
-{
-	struct nlmsghdr *nlh = nic_genl_ethtool(genl, NIC_MSG_RSS_SET, NIC_A_RSS_HEADER, ifindex);
-	int rc = nic_genl_call(genl, nlh, false, NULL, NULL, NULL);
-
-	return rc == 0 || rc == -EPERM;
-}
-
 static int device_read(struct nic_genl *genl, struct nic_facts *facts, struct nic_why *why)
 {
-	struct nlmsghdr *nlh;
+	for (enum nic_ask i = 0; i < ARRAY_SIZE(questions); i++) {
+		struct nic_why said;
+		int rc = nic_facts_ask(facts, genl, i, &said);
 
-	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
-		const struct question *q = &questions[i];
-		int rc;
-
-		nlh = nic_genl_ethtool(genl, q->cmd, q->header, facts->link.index);
-		rc = nic_genl_call(genl, nlh, q->dump, q->parse, facts, NULL);
-		if (rc == -EBADMSG || rc == -E2BIG) {
+		if (!rc || rc == -EOPNOTSUPP)
+			continue;
+		if (rc == -EBADMSG)
 			snprintf(why->s, sizeof(why->s),
-				 "%s: the kernel's answer to ethtool's message %u has another "
-				 "shape than is known: this version of Sluice cannot set it up",
-				 facts->name, q->cmd);
-			return rc;
-		}
+				 "%s: what the kernel answers about its %s has another shape than is "
+				 "known: this version of Sluice cannot set it up",
+				 facts->name, questions[i].what);
+		else if (rc == -E2BIG)
+			snprintf(why->s, sizeof(why->s),
+				 "%s has more than %d hash contexts, or a table of more than %d "
+				 "entries: remove contexts (ethtool -X %s context N delete)",
+				 facts->name, NIC_SEEN_CONTEXTS, NIC_SEEN_TABLE, facts->name);
+		else
+			snprintf(why->s, sizeof(why->s), "%s: its %s cannot be asked for: %.300s",
+				 facts->name, questions[i].what,
+				 said.s[0] ? said.s : strerror(-rc));
+		return rc;
 	}
 	facts->contexts_known = contexts_probe(genl, facts->link.index);
-	facts->hash_settable = hash_settable_probe(genl, facts->link.index);
-	if (!genl->netdev)
-		return 0;
-	nlh = nic_genl_start(genl, genl->netdev, NIC_NETDEV_QUEUE_GET);
-	mnl_attr_put_u32(nlh, NIC_A_QUEUE_IFINDEX, facts->link.index);
-	nic_genl_call(genl, nlh, true, nic_parse_queue, facts, NULL);
 	return 0;
+}
+
+/* The number in a file of /proc or /sys; 0 when there is none. */
+static unsigned long number_read(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	unsigned long number = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%lu", &number) != 1)
+		number = 0;
+	fclose(file);
+	return number;
+}
+
+/* With receive flow steering (RFS), drivers may bring any connection to a queue that has a table. */
+static void flows_read(struct nic_facts *facts)
+{
+	char path[96];
+
+	if (!number_read("/proc/sys/net/core/rps_sock_flow_entries"))
+		return;
+	for (uint32_t q = 0; q < facts->n_queues; q++) {
+		snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u/rps_flow_cnt",
+			 facts->name, q);
+		if (number_read(path))
+			nic_set_add(&facts->flows, q);
+	}
 }
 
 int nic_facts_read(struct nic_facts *facts, const char *name, struct nic_why *why)
@@ -223,13 +248,14 @@ int nic_facts_read(struct nic_facts *facts, const char *name, struct nic_why *wh
 		goto out;
 	}
 	driver_read(fd, facts);
-	nic_rules_read(fd, facts->name, &facts->rules);
+	facts->rules.error = nic_rules_read(fd, facts->name, &facts->rules);
 	close(fd);
 	rc = nic_genl_open(genl, NETLINK_GENERIC);
 	if (rc)
 		goto out;
 	rc = device_read(genl, facts, why);
 	nic_genl_close(genl);
+	flows_read(facts);
 out:
 	free(genl);
 	if (rc && !why->s[0])

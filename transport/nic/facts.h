@@ -10,6 +10,8 @@
 #include "transport/nic/nic.h"
 #include "transport/nic/rule.h"
 
+struct nic_genl;
+
 /* What is looked at of an interface; one that has more is not refused, but not used to the full. */
 enum {
 	NIC_SEEN_QUEUES = 1024,
@@ -67,11 +69,9 @@ struct nic_feature {
 struct nic_link {
 	unsigned index; /* 0: there is no such interface */
 	bool up;
-	bool xdp;	 /* a program is attached */
-	char kind[16];	 /* of a virtual interface: "bond", "vlan", "bridge"; empty: a device */
-	char lower[128]; /* names of the interfaces below it, with commas */
-	unsigned link;	 /* index of the interface it sits on */
-	unsigned master; /* index of the interface it is a part of */
+	bool xdp;	  /* a program is attached */
+	char kind[16];	  /* of a virtual interface: "bond", "vlan", "bridge"; empty: a device */
+	char port_of[16]; /* kind of the interface that it is a part of; empty: of none */
 };
 
 struct nic_channels {
@@ -94,7 +94,8 @@ struct nic_context {
 };
 
 struct nic_rules {
-	bool known;	 /* the device has a table of rules */
+	bool known;	 /* the device has a table of rules, and it could be read */
+	int error;	 /* negative errno with which it could not */
 	bool any_place;	 /* the driver finds a place by itself */
 	uint32_t places; /* of the table, when it does not */
 	unsigned n;
@@ -111,8 +112,7 @@ struct nic_facts {
 	struct nic_channels channels;
 	struct nic_rings rings;
 	struct nic_feature ntuple, gro_hw;
-	bool hash_known;    /* the default indirection table could be read */
-	bool hash_settable; /* the kernel takes it by netlink */
+	bool hash_known; /* the default indirection table could be read */
 	struct nic_table table;
 	bool contexts_known; /* the device has contexts */
 	unsigned n_contexts;
@@ -121,6 +121,7 @@ struct nic_facts {
 	unsigned n_queues; /* receive queues that exist now */
 	uint32_t napi[NIC_SEEN_QUEUES];
 	uint8_t taken[NIC_SEEN_QUEUES]; /* enum nic_taken */
+	struct nic_set flows;		/* queues that the kernel steers flows to by itself (RFS) */
 	/* Learnt by trying: rules that look at a part of the source port are refused. */
 	bool no_port_masks;
 };
@@ -131,5 +132,14 @@ struct nic_facts {
  * cannot be asked at all.
  */
 int nic_facts_read(struct nic_facts *facts, const char *name, struct nic_why *why);
+
+enum nic_ask { NIC_ASK_CHANNELS, NIC_ASK_RINGS, NIC_ASK_FEATURES, NIC_ASK_HASH, NIC_ASK_QUEUES };
+
+/*
+ * Asks one thing anew, of the interface facts->link.index. 0 or negative errno (-EOPNOTSUPP: it has
+ * none), and then *@why (may be NULL) in the kernel's words, or empty.
+ */
+int nic_facts_ask(struct nic_facts *facts, struct nic_genl *genl, enum nic_ask what,
+		  struct nic_why *why);
 
 #endif

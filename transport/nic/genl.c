@@ -5,13 +5,12 @@
 #include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "base/compiler.h"
 #include "transport/nic/abi.h"
 #include "transport/nic/parse.h"
 
-enum { ANSWER_TIMEOUT_S = 30 }; /* firmware may take its time to restart queues */
+enum { HEADER = 1 }; /* the first attribute of every message of the family "ethtool" */
 
 static int family_find(struct nic_genl *genl, const char *name, uint16_t *id)
 {
@@ -26,7 +25,6 @@ static int family_find(struct nic_genl *genl, const char *name, uint16_t *id)
 
 int nic_genl_open(struct nic_genl *genl, int bus)
 {
-	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	int one = 1, rc;
 
 	memset(genl, 0, sizeof(*genl));
@@ -40,7 +38,6 @@ int nic_genl_open(struct nic_genl *genl, int bus)
 	/* Words with errors, and no copy of the request in them. */
 	mnl_socket_setsockopt(genl->nl, NETLINK_EXT_ACK, &one, sizeof(one));
 	mnl_socket_setsockopt(genl->nl, NETLINK_CAP_ACK, &one, sizeof(one));
-	setsockopt(mnl_socket_get_fd(genl->nl), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	if (bus != NETLINK_GENERIC)
 		return 0;
 	rc = family_find(genl, ETHTOOL_GENL_NAME, &genl->ethtool);
@@ -71,14 +68,12 @@ struct nlmsghdr *nic_genl_start(struct nic_genl *genl, uint16_t family, uint8_t 
 	return nlh;
 }
 
-struct nlmsghdr *nic_genl_ethtool(struct nic_genl *genl, uint8_t cmd, uint16_t header,
-				  unsigned ifindex)
+struct nlmsghdr *nic_genl_ethtool(struct nic_genl *genl, uint8_t cmd, unsigned ifindex)
 {
 	struct nlmsghdr *nlh = nic_genl_start(genl, genl->ethtool, cmd);
-	struct nlattr *nest = mnl_attr_nest_start(nlh, header);
+	struct nlattr *nest = mnl_attr_nest_start(nlh, HEADER);
 
-	if (ifindex)
-		mnl_attr_put_u32(nlh, ETHTOOL_A_HEADER_DEV_INDEX, ifindex);
+	mnl_attr_put_u32(nlh, ETHTOOL_A_HEADER_DEV_INDEX, ifindex);
 	mnl_attr_nest_end(nlh, nest);
 	return nlh;
 }
@@ -116,7 +111,7 @@ static int answer_take(struct nic_genl *genl, const struct nlmsghdr *nlh,
 	int rc;
 
 	if (nlh->nlmsg_seq != genl->seq)
-		return 0; /* of a request that was given up */
+		return 0; /* of a request whose answer was not read to its end */
 	switch (nlh->nlmsg_type) {
 	case NLMSG_NOOP:
 		return 0;
@@ -151,7 +146,7 @@ int nic_genl_call(struct nic_genl *genl, struct nlmsghdr *nlh, bool dump,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 && errno == EAGAIN ? -ETIMEDOUT : n < 0 ? -errno : -EPIPE;
+			return n < 0 ? -errno : -EPIPE;
 		nlh = (struct nlmsghdr *)genl->buf;
 		for (; mnl_nlmsg_ok(nlh, len) && !rc; nlh = mnl_nlmsg_next(nlh, &len))
 			rc = answer_take(genl, nlh, each, arg, why);

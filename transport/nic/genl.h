@@ -23,18 +23,15 @@ struct nic_genl {
 int nic_genl_open(struct nic_genl *genl, int bus);
 void nic_genl_close(struct nic_genl *genl);
 
-/*
- * Starts a request to a generic family, in genl->request, about the interface @ifindex (0: none is
- * named), whose attribute @header names it as the family "ethtool" wants it.
- */
-struct nlmsghdr *nic_genl_ethtool(struct nic_genl *genl, uint8_t cmd, uint16_t header,
-				  unsigned ifindex);
+/* Starts a request to a generic family, in genl->request. */
 struct nlmsghdr *nic_genl_start(struct nic_genl *genl, uint16_t family, uint8_t cmd);
+/* To the family "ethtool", about the interface @ifindex. */
+struct nlmsghdr *nic_genl_ethtool(struct nic_genl *genl, uint8_t cmd, unsigned ifindex);
 
 /*
- * Sends the request @nlh and hands each answer to @each until the kernel is done; @dump: for all
- * objects. @each returns 0, or negative errno to end it. Returns 0 or negative errno; *@why (may be
- * NULL) then has the kernel's own words, or is empty.
+ * Sends the request @nlh and hands each answer to @each until the kernel is done, which may take some
+ * seconds: interfaces restart their queues. @dump: for all objects. @each returns 0, or negative errno to
+ * end it. Returns 0 or negative errno; *@why (may be NULL) then has the kernel's own words, or is empty.
  */
 int nic_genl_call(struct nic_genl *genl, struct nlmsghdr *nlh, bool dump,
 		  int (*each)(const struct nlmsghdr *nlh, void *arg), void *arg,

@@ -11,25 +11,21 @@
 
 #include "base/compiler.h"
 #include "base/log.h"
-#include "transport/nic/abi.h"
 #include "transport/nic/apply.h"
 #include "transport/nic/driver.h"
 #include "transport/nic/genl.h"
-#include "transport/nic/parse.h"
 #include "transport/nic/plan.h"
 #include "transport/nic/run.h"
 #include "transport/nic/state.h"
 
 enum {
 	QUEUE_WAIT_MS = 5000, /* the kernel ends a zero-copy receive in the background */
-	QUEUE_POLL_MS = 100,
+	POLL_MS = 100,
 };
 
 struct nic {
-	char name[IF_NAMESIZE];
 	unsigned ifindex;
 	char describe[192];
-	uint32_t buffer_max;
 	struct nic_state state;
 	struct nic_plan plan;
 	uint32_t napi[NIC_MAX_QUEUES]; /* atomic */
@@ -46,35 +42,56 @@ static struct nic_run run_of(const char *name, struct nic_device *device, struct
 				 .notes_arg = state };
 }
 
+/* What the interface of @state is called by now: "eth0", or in logs "eth0, now lan0". */
+struct names {
+	char now[IF_NAMESIZE];
+	char both[2 * IF_NAMESIZE + 8];
+};
+
+/* False: the interface is gone. */
+static bool names_find(const struct nic_state *state, struct names *names)
+{
+	if (!if_indextoname(state->ifindex, names->now))
+		return false;
+	snprintf(names->both, sizeof(names->both), "%s%s%s", state->name,
+		 strcmp(state->name, names->now) ? ", now " : "",
+		 strcmp(state->name, names->now) ? names->now : "");
+	return true;
+}
+
 /* Takes the steps of @plan back once its queues are free. */
 static int undo(struct nic_state *state, struct nic_plan *plan)
 {
 	struct nic_device *device;
+	struct names names;
 	struct nic_run run;
-	int rc = nic_device_open(&device, state->name, state->ifindex);
+	int rc;
 
+	if (!names_find(state, &names)) {
+		log_info("%s: is gone, and what was changed with it", state->name);
+		plan->n_steps = 0;
+		return nic_state_save(state, plan);
+	}
+	rc = nic_device_open(&device, names.now, state->ifindex);
 	if (rc) {
-		log_warning("%s: cannot be asked by netlink, so %u changes stay: %s", state->name,
+		log_warning("%s: cannot be asked by netlink, so %u changes stay: %s", names.both,
 			    plan->n_steps, strerror(-rc));
 		return rc;
 	}
 	if (!nic_device_wait(device, plan->first, plan->count, QUEUE_WAIT_MS))
 		log_warning("%s: a program still has zero-copy queues; undoing what can be",
-			    state->name);
-	run = run_of(state->name, device, state);
+			    names.both);
+	run = run_of(names.both, device, state);
 	rc = nic_run_undo(&run, plan);
 	nic_device_close(device);
 	return rc;
 }
 
 /* Undoes what a dead process has left; the lock is held. */
-static int recover(struct nic_state *state, unsigned ifindex, struct nic_plan *plan,
-		   struct nic_why *why)
+static int recover(struct nic_state *state, struct nic_plan *plan, struct nic_why *why)
 {
-	int rc;
+	int rc = nic_state_load(state, plan, why);
 
-	state->ifindex = ifindex;
-	rc = nic_state_load(state, ifindex, plan, why);
 	if (rc == -ESTALE) {
 		log_info("%s: what %s notes went with a former start of the machine, or a former "
 			 "interface of that name",
@@ -130,7 +147,7 @@ int nic_recover(const char *state_dir)
 		if (rc == -EBUSY)
 			continue;
 		if (!rc) {
-			rc = recover(&state, if_nametoindex(name), plan, &why);
+			rc = recover(&state, plan, &why);
 			nic_state_close(&state);
 		}
 		if (rc)
@@ -146,21 +163,42 @@ out:
 
 /* ------------------------------------------------------------------------------------------ opening */
 
-/* Finds out and plans; a queue that someone has is waited for, as its owner may just have died. */
+/* The time that may be waited because of @rc; NULL: none. */
+static unsigned *wait_for(int rc, const struct nic_wants *wants, unsigned *taken_ms)
+{
+	switch (rc) {
+	case -EBUSY: /* the owner of the queue may just have died */
+		return taken_ms;
+	case -ENODEV:
+	case -ENETDOWN:
+		return wants->wait_ms;
+	default:
+		return NULL;
+	}
+}
+
+/* Finds out and plans, and waits for what may come. */
 static int plan_wait(struct nic_facts *facts, struct nic_plan *plan, const struct nic_wants *wants,
 		     struct nic_why *why)
 {
-	bool no_port_masks = facts->no_port_masks;
+	bool no_port_masks = facts->no_port_masks, said = false;
+	unsigned taken_ms = QUEUE_WAIT_MS, *left;
 	int rc;
 
-	for (unsigned waited = 0;; waited += QUEUE_POLL_MS) {
+	for (;;) {
 		rc = nic_facts_read(facts, wants->name, why);
 		facts->no_port_masks = no_port_masks;
 		if (!rc)
 			rc = nic_plan_make(plan, facts, wants, why);
-		if (rc != -EBUSY || waited >= QUEUE_WAIT_MS)
+		left = wait_for(rc, wants, &taken_ms);
+		if (!left || !*left)
 			return rc;
-		poll(NULL, 0, QUEUE_POLL_MS);
+		if (rc != -EBUSY && !said)
+			log_info("%s: is not there or down; waiting for it, %u s at most",
+				 wants->name, *left / 1000);
+		said = true;
+		*left -= MIN(*left, (unsigned)POLL_MS);
+		poll(NULL, 0, POLL_MS);
 	}
 }
 
@@ -176,17 +214,21 @@ static int set_up(struct nic *nic, struct nic_facts *facts, const struct nic_wan
 
 		if (rc)
 			return rc;
-		rc = nic_device_open(&device, nic->name, nic->ifindex);
+		if (nic->plan.remark.s[0])
+			log_warning("%s", nic->plan.remark.s);
+		nic->ifindex = nic->state.ifindex = facts->link.index;
+		rc = nic_device_open(&device, wants->name, nic->ifindex);
 		if (rc) {
 			snprintf(why->s, sizeof(why->s), "%s: netlink cannot be opened: %s",
-				 nic->name, strerror(-rc));
+				 wants->name, strerror(-rc));
 			return rc;
 		}
-		run = run_of(nic->name, device, &nic->state);
+		run = run_of(wants->name, device, &nic->state);
 		rc = nic_run(&run, &nic->plan, why);
 		simpler = rc && nic_device_no_port_masks(device) && !facts->no_port_masks;
 		nic_device_close(device);
-		if (!simpler)
+		/* What could not be undone must stay noted: another plan would be noted over it. */
+		if (!simpler || nic->plan.n_steps)
 			return rc;
 		facts->no_port_masks = true;
 	}
@@ -194,16 +236,12 @@ static int set_up(struct nic *nic, struct nic_facts *facts, const struct nic_wan
 
 static void facts_take(struct nic *nic, const struct nic_facts *facts)
 {
-	const struct nic_driver *driver = nic_driver_find(facts->driver);
-	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
-
-	nic->buffer_max = driver ? MAX(page, driver->buffer_max) : page;
 	nic_facts_describe(facts, nic->describe, sizeof(nic->describe));
-	if (!driver)
+	if (!nic_driver_find(facts->driver))
 		log_warning(
 			"%s: the driver %s is not known to be able to do zero-copy receive; the "
 			"kernel will say",
-			nic->name, facts->driver[0] ? facts->driver : "(none)");
+			facts->name, facts->driver[0] ? facts->driver : "(none)");
 }
 
 /* The lock is held. */
@@ -214,7 +252,7 @@ static int open_locked(struct nic *nic, const struct nic_wants *wants, struct ni
 
 	if (!facts)
 		return -ENOMEM;
-	rc = recover(&nic->state, nic->ifindex, &nic->plan, why);
+	rc = recover(&nic->state, &nic->plan, why);
 	if (!rc)
 		rc = set_up(nic, facts, wants, why);
 	if (!rc)
@@ -240,8 +278,6 @@ int nic_open(struct nic **nic, const struct nic_wants *wants, struct nic_why *wh
 	why->s[0] = '\0';
 	if (!n)
 		return -ENOMEM;
-	snprintf(n->name, sizeof(n->name), "%s", wants->name);
-	n->ifindex = if_nametoindex(n->name);
 	rc = nic_state_open(&n->state, wants->state_dir, wants->name, why);
 	if (rc)
 		goto fail;
@@ -282,7 +318,7 @@ static bool former_show(const struct nic_wants *wants, struct nic_plan *plan, FI
 
 	if (nic_state_peek(&state, wants->state_dir, wants->name, &owner))
 		return false;
-	if (nic_state_load(&state, if_nametoindex(wants->name), plan, &why) == 0) {
+	if (nic_state_load(&state, plan, &why) == 0) {
 		found = true;
 		if (owner)
 			fprintf(out, "%s is set up by process %d, which undoes at its end:\n",
@@ -293,8 +329,7 @@ static bool former_show(const struct nic_wants *wants, struct nic_plan *plan, FI
 				"undoes this first:\n",
 				wants->name);
 		for (unsigned i = plan->n_steps; i-- > 0;)
-			if (plan->step[i].undo)
-				fprintf(out, "  %s\n", nic_step_undo_words(&plan->step[i]).s);
+			fprintf(out, "  %s\n", nic_step_undo_words(&plan->step[i]).s);
 	}
 	nic_state_close(&state);
 	return found;
@@ -334,11 +369,6 @@ unsigned nic_ifindex(const struct nic *nic)
 	return nic->ifindex;
 }
 
-const char *nic_name(const struct nic *nic)
-{
-	return nic->name;
-}
-
 unsigned nic_queues(const struct nic *nic)
 {
 	return nic->plan.count;
@@ -350,11 +380,6 @@ unsigned nic_queue(const struct nic *nic, unsigned index)
 	return nic->plan.first + index;
 }
 
-uint32_t nic_buffer_max(const struct nic *nic)
-{
-	return nic->buffer_max;
-}
-
 const char *nic_describe(const struct nic *nic)
 {
 	return nic->describe;
@@ -364,7 +389,6 @@ int nic_napi_refresh(struct nic *nic)
 {
 	struct nic_facts *facts = calloc(1, sizeof(*facts));
 	struct nic_genl *genl = malloc(sizeof(*genl));
-	struct nlmsghdr *nlh;
 	int rc = -ENOMEM;
 
 	if (!facts || !genl)
@@ -373,10 +397,7 @@ int nic_napi_refresh(struct nic *nic)
 	if (rc)
 		goto out;
 	facts->link.index = nic->ifindex;
-	nlh = nic_genl_start(genl, genl->netdev, NIC_NETDEV_QUEUE_GET);
-	mnl_attr_put_u32(nlh, NIC_A_QUEUE_IFINDEX, nic->ifindex);
-	rc = genl->netdev ? nic_genl_call(genl, nlh, true, nic_parse_queue, facts, NULL) :
-			    -EOPNOTSUPP;
+	rc = nic_facts_ask(facts, genl, NIC_ASK_QUEUES, NULL);
 	nic_genl_close(genl);
 	for (unsigned i = 0; i < nic->plan.count && !rc; i++)
 		__atomic_store_n(&nic->napi[i], facts->napi[nic->plan.first + i], __ATOMIC_RELAXED);
@@ -386,16 +407,10 @@ out:
 	return rc;
 }
 
-unsigned nic_napi(const struct nic *nic, unsigned index)
-{
-	assert(index < nic->plan.count);
-	return __atomic_load_n(&nic->napi[index], __ATOMIC_RELAXED);
-}
-
 int nic_queue_of_napi(const struct nic *nic, unsigned napi_id)
 {
 	for (unsigned i = 0; i < nic->plan.count; i++)
-		if (napi_id && nic_napi(nic, i) == napi_id)
+		if (napi_id && __atomic_load_n(&nic->napi[i], __ATOMIC_RELAXED) == napi_id)
 			return (int)i;
 	return -ENOENT;
 }

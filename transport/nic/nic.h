@@ -7,8 +7,8 @@
  * What is changed is written to a state file before it is changed, so that the next start undoes
  * what a process that died has left behind.
  *
- * Everything but nic_queue_of_napi() and nic_napi_refresh() is for one thread at a time, and may
- * block for seconds: interfaces restart their queues.
+ * Everything but nic_queue_of_napi() is for one thread at a time, and may block for seconds: interfaces
+ * restart their queues.
  */
 #ifndef SLUICE_NIC_NIC_H
 #define SLUICE_NIC_NIC_H
@@ -37,13 +37,18 @@ struct nic_why {
 struct nic_wants {
 	const char *name; /* of the interface */
 	unsigned queues;  /* zero-copy queues: 1..NIC_MAX_QUEUES */
-	bool queues_auto; /* fewer will do, down to one */
+	bool queues_auto; /* fewer will do, down to one; and half of the interface's at most */
 	unsigned ring;	  /* entries of the receive rings; 0: as they are */
 	uint32_t buffer; /* bytes of a receive buffer, a power of two, at least a page; 0: a page */
 	bool setup;	 /* false: verify that the operator prepared it all, and change nothing */
 	const struct sockaddr_storage *listeners; /* IPv4 and IPv6, wildcards too */
 	unsigned n_listeners;			  /* at most NIC_MAX_LISTENERS */
 	const char *state_dir; /* exists and is the daemon's alone, such as /run/sluice */
+	/*
+	 * How long nic_open() waits for an interface that is not there or down; what is left is written
+	 * back. NULL: not at all.
+	 */
+	unsigned *wait_ms;
 };
 
 /*
@@ -61,10 +66,11 @@ int nic_recover(const char *state_dir);
  * steered by port alone, and of that family alone.
  *
  * On failure everything that was changed is undone, *@nic is NULL and *@why says what is wrong:
- * -ENODEV no such interface, -EPERM no privilege, -ENETDOWN, -EBUSY a queue or the interface is
- * another's (it was waited for, some seconds), -EEXIST what someone else has set is in the way,
- * -ENOTSUP the kernel, driver or device cannot, -EINVAL what is asked for does not fit, -ENOENT
- * verify only, and something is not prepared; others as the kernel gave them.
+ * -ENODEV no such interface, -ENETDOWN it is down (both were waited for, wants->wait_ms), -EPERM no
+ * privilege, -EBUSY a queue or the interface is another's (it was waited for, some seconds), -EEXIST
+ * what someone else has set is in the way, -E2BIG there is too much of that to be looked at, -ENOTSUP
+ * the kernel, driver or device cannot, -EINVAL what is asked for does not fit, -ENOENT verify only, and
+ * something is not prepared; others as the kernel gave them.
  */
 int nic_open(struct nic **nic, const struct nic_wants *wants, struct nic_why *why);
 
@@ -82,7 +88,6 @@ int nic_plan_show(const struct nic_wants *wants, FILE *out);
 
 /* The interface, for registering with a ring. */
 unsigned nic_ifindex(const struct nic *nic);
-const char *nic_name(const struct nic *nic);
 
 /* How many zero-copy queues there are, 1..NIC_MAX_QUEUES: at most what was asked for. */
 unsigned nic_queues(const struct nic *nic);
@@ -90,15 +95,12 @@ unsigned nic_queues(const struct nic *nic);
 /* The interface's number of the zero-copy queue @index, 0..nic_queues() - 1. Worker @index owns it. */
 unsigned nic_queue(const struct nic *nic, unsigned index);
 
-/* The longest receive buffer in bytes that the driver is known to take; a page when it is not known. */
-uint32_t nic_buffer_max(const struct nic *nic);
-
 /* "bnxt_en 7.3.4, firmware 229.0.157.0, 0000:3b:00.0": for logs and reports. */
 const char *nic_describe(const struct nic *nic);
 
 /*
- * Asks again which NAPI serves each zero-copy queue: the identifiers change when a queue restarts,
- * which registering it with a ring does. Needs no privilege. From any thread. 0 or negative errno;
+ * Asks again which NAPI serves each zero-copy queue: some drivers give a queue that restarts, as one
+ * does that is registered with a ring, another identifier. Needs no privilege. 0 or negative errno;
  * -ENODEV when the interface is gone.
  */
 int nic_napi_refresh(struct nic *nic);
@@ -109,8 +111,5 @@ int nic_napi_refresh(struct nic *nic);
  * interface, or queues have restarted. 0 is no identifier. From any thread; takes no lock.
  */
 int nic_queue_of_napi(const struct nic *nic, unsigned napi_id);
-
-/* The NAPI identifier of the zero-copy queue @index by the last refresh; 0: it has none. */
-unsigned nic_napi(const struct nic *nic, unsigned index);
 
 #endif

@@ -200,6 +200,7 @@ static uint32_t header_ifindex(const struct nlattr *header)
 	return ifindex;
 }
 
+/* -E2BIG when it is longer than what is looked at. */
 static int take_table(const struct nlattr *attr, struct nic_table *table)
 {
 	const uint8_t *p = mnl_attr_get_payload(attr);
@@ -298,24 +299,22 @@ static bool xdp_attached(const struct nlattr *nest)
 
 int nic_parse_link(const struct nlmsghdr *nlh, void *arg)
 {
-	struct nic_parsed_link *parsed = arg;
-	struct nic_link *link = &parsed->link;
+	struct nic_link *link = &((struct nic_facts *)arg)->link;
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
 	struct attrs attrs, nested;
 
-	memset(parsed, 0, sizeof(*parsed));
 	if (nlh->nlmsg_type != RTM_NEWLINK || attrs_of(nlh, sizeof(*info), &attrs) ||
-	    info->ifi_index <= 0 || take_u32(&attrs, IFLA_LINK, &link->link) ||
-	    take_u32(&attrs, IFLA_MASTER, &link->master))
+	    info->ifi_index <= 0)
 		return -EBADMSG;
 	link->index = (unsigned)info->ifi_index;
 	link->up = info->ifi_flags & IFF_UP;
-	if (attrs.a[IFLA_IFNAME])
-		take_text(attrs.a[IFLA_IFNAME], parsed->name, sizeof(parsed->name));
 	if (attrs.a[IFLA_XDP])
 		link->xdp = xdp_attached(attrs.a[IFLA_XDP]);
-	if (attrs.a[IFLA_LINKINFO] && !attrs_nested(attrs.a[IFLA_LINKINFO], &nested) &&
-	    nested.a[IFLA_INFO_KIND])
+	if (!attrs.a[IFLA_LINKINFO] || attrs_nested(attrs.a[IFLA_LINKINFO], &nested))
+		return 0;
+	if (nested.a[IFLA_INFO_KIND])
 		take_text(nested.a[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
+	if (nested.a[IFLA_INFO_SLAVE_KIND])
+		take_text(nested.a[IFLA_INFO_SLAVE_KIND], link->port_of, sizeof(link->port_of));
 	return 0;
 }

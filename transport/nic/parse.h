@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The kernel's answers taken apart. Pure: each gets one whole message (mnl_nlmsg_ok() held for it),
- * trusts nothing in it beyond that, and fills in its part of the facts. 0, or -EBADMSG when an
- * attribute has another size than it must have; unknown attributes are passed over, missing ones
- * leave the facts as they are.
+ * trusts nothing in it beyond that, and fills in its part of the facts. 0, -EBADMSG when an attribute
+ * has another size than it must have, or -E2BIG when there is more than is looked at (NIC_SEEN_...);
+ * unknown attributes are passed over, missing ones leave the facts as they are.
  */
 #ifndef SLUICE_NIC_PARSE_H
 #define SLUICE_NIC_PARSE_H
@@ -25,13 +25,7 @@ int nic_parse_hash(const struct nlmsghdr *nlh, void *arg);
 /* Family "netdev"; @arg is the struct nic_facts. */
 int nic_parse_queue(const struct nlmsghdr *nlh, void *arg);
 
-/* What rtnetlink says of one link. The name is cut to fit. */
-struct nic_parsed_link {
-	char name[IF_NAMESIZE];
-	struct nic_link link;
-};
-
-/* rtnetlink, RTM_NEWLINK; @arg is a struct nic_parsed_link, overwritten. */
+/* rtnetlink, RTM_NEWLINK; @arg is the struct nic_facts. */
 int nic_parse_link(const struct nlmsghdr *nlh, void *arg);
 
 #endif

@@ -20,16 +20,13 @@ int planner_refuse(const struct planner *p, int rc, const char *fmt, ...)
 
 int planner_step(struct planner *p, const struct nic_step *step)
 {
-	if (!p->wants->setup) {
-		if (step->kind == NIC_STEP_SPLIT && step->from == step->to)
-			return 0;
+	if (!p->wants->setup)
 		return planner_refuse(
 			p, -ENOENT,
 			"%s is not prepared (%s), and [nic %s] setup = no forbids to do it: "
 			"%s, or set setup = yes",
 			p->facts->name, nic_step_words(step).s, p->facts->name,
 			nic_step_command(step, p->facts->name).s);
-	}
 	if (p->plan->n_steps == NIC_PLAN_STEPS)
 		return planner_refuse(
 			p, -EINVAL,
@@ -57,7 +54,6 @@ static bool stacked(const char *kind)
 static int interface_check(const struct planner *p)
 {
 	const struct nic_facts *facts = p->facts;
-	const char *lower = facts->link.lower;
 
 	if (!facts->link.index)
 		return planner_refuse(
@@ -68,10 +64,9 @@ static int interface_check(const struct planner *p)
 	if (stacked(facts->link.kind))
 		return planner_refuse(
 			p, -ENOTSUP,
-			"%s is a %s, which has no receive queues of its own: name the "
-			"interface%s below it instead (%s)",
-			facts->name, facts->link.kind, strchr(lower, ',') ? "s" : "",
-			lower[0] ? lower : "it has none now");
+			"%s is a %s, which has no receive queues of its own: name what it is made "
+			"of instead (`ip link` shows it)",
+			facts->name, facts->link.kind);
 	if (!facts->link.up)
 		return planner_refuse(p, -ENETDOWN,
 				      "%s is down, and its queues exist when it is up only: "
@@ -126,7 +121,7 @@ static int device_check(const struct planner *p)
 	const char *firmware = facts->firmware[0] ? facts->firmware : "unknown";
 	const char *needs = p->driver ? p->driver->needs : NULL;
 
-	if (facts->rings.split == NIC_SPLIT_UNKNOWN)
+	if (facts->rings.split == NIC_SPLIT_UNKNOWN && !(p->driver && p->driver->split_by_gro))
 		return planner_refuse(
 			p, -ENOTSUP,
 			"%s (driver %s, firmware %s) cannot split headers from data "
@@ -134,19 +129,25 @@ static int device_check(const struct planner *p)
 			"such as those of %s",
 			facts->name, driver, firmware,
 			needs ? "this driver needs " : "its driver does not offer it",
-			needs ? needs : "", nic_driver_names());
+			needs ? needs : "", nic_driver_names().s);
 	if (p->driver && p->driver->split_by_gro && !facts->gro_hw.on && !facts->gro_hw.changeable)
 		return planner_refuse(p, -ENOTSUP,
 				      "%s (driver %s, firmware %s) cannot split headers from data "
 				      "without rx-gro-hw, which it does not have: %s is needed",
 				      facts->name, driver, firmware, needs);
+	if (facts->rules.error == -E2BIG)
+		return planner_refuse(
+			p, -E2BIG,
+			"%s has more than %d steering rules, too many to look at each: remove some "
+			"(ethtool -N %s delete N)",
+			facts->name, NIC_SEEN_RULES, facts->name);
 	if (!facts->rules.known)
 		return planner_refuse(
 			p, -ENOTSUP,
 			"%s (driver %s, firmware %s) has no steering rules (ntuple "
 			"filters): nothing can bring the listeners' connections to queues "
-			"of their own",
-			facts->name, driver, firmware);
+			"of their own (%s)",
+			facts->name, driver, firmware, strerror(-facts->rules.error));
 	if (!facts->hash_known)
 		return planner_refuse(
 			p, -ENOTSUP,
@@ -188,6 +189,12 @@ uint32_t planner_queues_now(const struct nic_facts *facts)
 	return facts->n_queues ? facts->n_queues : facts->channels.rx + facts->channels.combined;
 }
 
+/* Receive queues are parts of combined channels, rather than channels of their own. */
+static bool channels_combined(const struct nic_channels *c)
+{
+	return c->combined || (!c->rx && c->combined_max);
+}
+
 /* How many receive queues more the device could have. */
 static uint32_t queues_more(const struct nic_facts *facts)
 {
@@ -195,7 +202,7 @@ static uint32_t queues_more(const struct nic_facts *facts)
 
 	if (!c->known)
 		return 0;
-	if (c->combined_max)
+	if (channels_combined(c))
 		return c->combined_max - MIN(c->combined, c->combined_max);
 	return c->rx_max - MIN(c->rx, c->rx_max);
 }
@@ -223,12 +230,12 @@ static int queues_count(struct planner *p, uint32_t *count, uint32_t *total)
 {
 	uint32_t have = planner_queues_now(p->facts),
 		 more = p->wants->setup ? queues_more(p->facts) : 0;
-	unsigned n = p->wants->queues;
+	unsigned n = p->wants->queues, rest; /* rest: that there must be for others */
 	int rc;
 
-	p->contexts = p->facts->contexts_known && p->facts->hash_settable;
-	if (p->wants->queues_auto)
-		n = MIN(n, have + more > 1 ? have + more - 1 : 1);
+	p->contexts = p->facts->contexts_known;
+	if (p->wants->queues_auto && n > (have + more) / 2)
+		n = MAX(1u, (have + more) / 2);
 	if (n > 1 && !p->contexts && p->wants->setup) {
 		rc = queues_by_rules(p, &n);
 		if (rc)
@@ -246,9 +253,12 @@ static int queues_count(struct planner *p, uint32_t *count, uint32_t *total)
 			have + more > 1 ? "[nic] queues" : "");
 	*count = n;
 	*total = have;
+	rest = p->wants->queues_auto ? n : 1;
 	/* Where queues are added, the rest of the machine keeps as many as it had, if that can be. */
-	if (n + 1 > have)
-		*total = MIN(have + n, have + more);
+	if (n + rest > have) {
+		rest = MAX(rest, have);
+		*total = MIN(n + rest, have + more);
+	}
 	return 0;
 }
 
@@ -290,10 +300,9 @@ static int queues_plan(struct planner *p)
 			return rc;
 	}
 	if (total > have) {
-		bool combined = c->combined_max;
+		bool combined = channels_combined(c);
 		uint32_t from = combined ? c->combined : c->rx;
 		struct nic_step step = { .kind = NIC_STEP_CHANNELS,
-					 .undo = true,
 					 .combined = combined,
 					 .from = from,
 					 .to = from + (total - have) };
@@ -305,9 +314,10 @@ static int queues_plan(struct planner *p)
 
 /* ------------------------------------------------------------------------------ rings and features */
 
-int planner_feature(struct planner *p, const struct nic_feature *feature, const char *name)
+int planner_feature(struct planner *p, const struct nic_feature *feature, const char *name,
+		    uint32_t from)
 {
-	struct nic_step step = { .kind = NIC_STEP_FEATURE, .undo = true, .to = 1 };
+	struct nic_step step = { .kind = NIC_STEP_FEATURE, .from = from, .to = 1 };
 
 	if (feature->on || !feature->changeable)
 		return 0;
@@ -315,15 +325,10 @@ int planner_feature(struct planner *p, const struct nic_feature *feature, const 
 	return planner_step(p, &step);
 }
 
-static int ring_plan(struct planner *p)
+static int entries_check(const struct planner *p)
 {
 	const struct nic_rings *rings = &p->facts->rings;
-	struct nic_step step = {
-		.kind = NIC_STEP_RING, .undo = true, .from = rings->rx, .to = p->wants->ring
-	};
 
-	if (!p->wants->ring || p->wants->ring == rings->rx)
-		return 0;
 	if (!rings->rx_max)
 		return planner_refuse(
 			p, -ENOTSUP,
@@ -336,33 +341,36 @@ static int ring_plan(struct planner *p)
 			"[nic %s] ring = %u: the receive rings have at most %u entries; set that, "
 			"or leave ring out",
 			p->facts->name, p->wants->ring, rings->rx_max);
-	return planner_step(p, &step);
+	return 0;
 }
 
-static int split_plan(struct planner *p)
+static int rings_plan(struct planner *p)
 {
-	const struct nic_facts *facts = p->facts;
-	struct nic_step step = { .kind = NIC_STEP_SPLIT,
-				 .undo = facts->rings.split == NIC_SPLIT_OFF,
-				 .from = facts->rings.split,
-				 .to = NIC_SPLIT_ON };
+	const struct nic_rings *rings = &p->facts->rings;
+	struct nic_step step = { .kind = NIC_STEP_RINGS, .split = rings->split };
 	int rc;
 
+	if (p->wants->ring && p->wants->ring != rings->rx) {
+		rc = entries_check(p);
+		if (rc)
+			return rc;
+		step.from = rings->rx;
+		step.to = p->wants->ring;
+	}
+	if (rings->thresh_known)
+		step.thresh = rings->thresh;
 	if (p->driver && p->driver->split_by_gro) {
-		rc = planner_feature(p, &facts->gro_hw, "rx-gro-hw");
+		rc = planner_feature(p, &p->facts->gro_hw, "rx-gro-hw", 0);
 		if (rc)
 			return rc;
 	}
 	/*
-	 * Also when it is on: a driver that switched it on by itself reports it so, but the kernel gives
-	 * a queue away only when someone has asked for it.
+	 * Header split is asked for also when it is on: a driver that switched it on by itself reports it
+	 * so, but the kernel gives a queue away only when someone has asked for it. Who asked cannot be
+	 * seen, so it is left to the operator where that is the operator's to do.
 	 */
-	rc = planner_step(p, &step);
-	if (rc || !facts->rings.thresh_known || !facts->rings.thresh)
-		return rc;
-	step = (struct nic_step){ .kind = NIC_STEP_THRESH,
-				  .undo = true,
-				  .from = facts->rings.thresh };
+	if (!p->wants->setup && step.split == NIC_SPLIT_ON && !step.thresh && !step.to)
+		return 0;
 	return planner_step(p, &step);
 }
 
@@ -378,6 +386,7 @@ int nic_plan_make(struct nic_plan *plan, const struct nic_facts *facts,
 
 	plan->n_steps = 0;
 	plan->former.n = 0;
+	plan->remark.s[0] = '\0';
 	if (!rc)
 		rc = kernel_check(&p);
 	if (!rc)
@@ -387,8 +396,6 @@ int nic_plan_make(struct nic_plan *plan, const struct nic_facts *facts,
 	if (!rc)
 		rc = queues_plan(&p);
 	if (!rc)
-		rc = ring_plan(&p);
-	if (!rc)
-		rc = split_plan(&p);
+		rc = rings_plan(&p);
 	return rc ? rc : planner_steering(&p);
 }

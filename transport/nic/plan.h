@@ -16,8 +16,9 @@ enum {
 struct nic_plan {
 	uint32_t first, count; /* the zero-copy queues */
 	unsigned n_steps;
-	struct nic_step step[NIC_PLAN_STEPS];
+	struct nic_step step[NIC_PLAN_STEPS]; /* in the order in which they are made */
 	struct nic_table former; /* default indirection table, for the step that changes it */
+	struct nic_why remark;	 /* what could not be judged; empty: nothing */
 };
 
 /* 0 and *@plan, or negative errno (those of nic_open()) and *@why. */

@@ -22,8 +22,12 @@ int __printf(3, 4) planner_refuse(const struct planner *p, int rc, const char *f
 /* Adds a step, or says that the operator has not made it, where that is the operator's to do. */
 int planner_step(struct planner *p, const struct nic_step *step);
 
-/* Adds the step that switches a feature on, unless it is on, or cannot be switched. */
-int planner_feature(struct planner *p, const struct nic_feature *feature, const char *name);
+/*
+ * Adds the step that switches a feature on, unless it is on, or cannot be switched; @from is kept in
+ * the step.
+ */
+int planner_feature(struct planner *p, const struct nic_feature *feature, const char *name,
+		    uint32_t from);
 
 /* Receive queues that there are now. */
 uint32_t planner_queues_now(const struct nic_facts *facts);

@@ -16,7 +16,7 @@ void nic_facts_describe(const struct nic_facts *facts, char *text, size_t size)
 
 static const char *split_word(enum nic_split split)
 {
-	return split == NIC_SPLIT_ON ? "on" : split == NIC_SPLIT_OFF ? "off" : "cannot";
+	return split == NIC_SPLIT_ON ? "on" : split == NIC_SPLIT_OFF ? "off" : "unset";
 }
 
 static const char *feature_word(const struct nic_feature *feature)
@@ -81,4 +81,6 @@ void nic_plan_print(const struct nic_plan *plan, const struct nic_facts *facts, 
 		fprintf(out, "     as by: %s\n", nic_step_command(step, facts->name).s);
 		fprintf(out, "     at stop: %s\n", nic_step_undo_words(step).s);
 	}
+	if (plan->remark.s[0])
+		fprintf(out, "  but %s\n", plan->remark.s);
 }

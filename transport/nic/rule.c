@@ -39,6 +39,14 @@ bool nic_rule_same_match(const struct nic_rule *a, const struct nic_rule *b)
 	       a->source_mask == b->source_mask && a->source == b->source;
 }
 
+bool nic_rule_overlaps(const struct nic_rule *a, const struct nic_rule *b)
+{
+	return !a->other && !b->other && a->ipv6 == b->ipv6 && a->port == b->port &&
+	       (a->any_address || b->any_address ||
+		!memcmp(a->address, b->address, sizeof(a->address))) &&
+	       !((a->source ^ b->source) & a->source_mask & b->source_mask);
+}
+
 bool nic_rule_same_target(const struct nic_rule *a, const struct nic_rule *b)
 {
 	return !a->discard && !b->discard && a->to_context == b->to_context && a->to == b->to;
@@ -150,11 +158,31 @@ static bool decode_match(const struct ethtool_rx_flow_spec *fs, struct nic_rule 
 	return true;
 }
 
+/* A flow type whose packets are not TCP, whatever else a rule of it looks at. */
+static bool type_is_apart(uint32_t type)
+{
+	switch (type) {
+	case UDP_V4_FLOW:
+	case UDP_V6_FLOW:
+	case SCTP_V4_FLOW:
+	case SCTP_V6_FLOW:
+	case AH_V4_FLOW:
+	case AH_V6_FLOW:
+	case ESP_V4_FLOW:
+	case ESP_V6_FLOW:
+		return true;
+	default:
+		return false;
+	}
+}
+
 struct nic_rule nic_rule_decode(const struct ethtool_rxnfc *nfc)
 {
 	const struct ethtool_rx_flow_spec *fs = &nfc->fs;
+	uint32_t type = fs->flow_type & ~(uint32_t)(FLOW_RSS | FLOW_EXT | FLOW_MAC_EXT);
 	struct nic_rule rule = { .place = fs->location };
 
+	rule.apart = type_is_apart(type);
 	rule.ipv6 = (fs->flow_type & ~(uint32_t)FLOW_RSS) == TCP_V6_FLOW;
 	rule.to_context = fs->flow_type & FLOW_RSS;
 	rule.discard = fs->ring_cookie == RX_CLS_FLOW_DISC || fs->ring_cookie == RX_CLS_FLOW_WAKE;

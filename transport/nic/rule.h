@@ -22,6 +22,7 @@ struct nic_rules;
 
 struct nic_rule {
 	bool other;   /* matches something that these fields do not tell */
+	bool apart;   /* such a one, and never TCP: it is of another protocol */
 	bool discard; /* drops what it matches */
 	bool ipv6;
 	bool any_address;
@@ -43,6 +44,9 @@ struct nic_rule nic_rule_of(const struct sockaddr_storage *ss);
 
 /* Both match the same connections. */
 bool nic_rule_same_match(const struct nic_rule *a, const struct nic_rule *b);
+
+/* Some connections match both. False when @a or @b is `other`. */
+bool nic_rule_overlaps(const struct nic_rule *a, const struct nic_rule *b);
 
 /* Both go to the same queue or context. */
 bool nic_rule_same_target(const struct nic_rule *a, const struct nic_rule *b);

@@ -7,50 +7,73 @@
 #include "base/log.h"
 
 /* Puts the interface and the step before what the kernel said, or before what its number means. */
-static void why_complete(const struct nic_run *run, const char *words, int rc, struct nic_why *why)
+static void why_complete(const struct nic_run *run, const struct nic_step *step, int rc,
+			 struct nic_why *why)
 {
 	char said[NIC_WHY_MAX / 2];
 
 	snprintf(said, sizeof(said), "%.*s", (int)sizeof(said) - 1,
 		 why->s[0] ? why->s : strerror(-rc));
 	snprintf(why->s, sizeof(why->s), "%s: %s: refused by the driver or the kernel: %s",
-		 run->name, words, said);
+		 run->name, nic_step_words(step).s, said);
+}
+
+/* Notes the step and makes it. */
+static int step_make(const struct nic_run *run, struct nic_plan *plan, struct nic_step *step,
+		     struct nic_why *why)
+{
+	int rc = run->notes->keep(run->notes_arg, plan);
+
+	why->s[0] = '\0';
+	if (rc) {
+		snprintf(why->s, sizeof(why->s),
+			 "%s: what is changed cannot be noted down, so nothing is changed: %s",
+			 run->name, strerror(-rc));
+		return rc;
+	}
+	rc = run->hands->apply(run->hands_arg, step, why);
+	if (rc)
+		why_complete(run, step, rc, why);
+	else
+		log_info("%s: %s", run->name, nic_step_words(step).s);
+	return rc;
 }
 
 int nic_run(const struct nic_run *run, struct nic_plan *plan, struct nic_why *why)
 {
 	unsigned all = plan->n_steps;
-	int rc = 0;
 
-	for (unsigned i = 0; i < all && !rc; i++) {
-		struct nic_step *step = &plan->step[i];
+	for (unsigned i = 0; i < all; i++) {
+		int rc;
 
-		why->s[0] = '\0';
 		plan->n_steps = i + 1;
-		rc = run->notes->keep(run->notes_arg, plan);
-		if (rc) {
-			snprintf(
-				why->s, sizeof(why->s),
-				"%s: what is changed cannot be noted down, so nothing is changed: %s",
-				run->name, strerror(-rc));
-			plan->n_steps = i;
-			break;
-		}
-		rc = run->hands->apply(run->hands_arg, step, why);
-		if (!rc) {
-			log_info("%s: %s", run->name, nic_step_words(step).s);
+		rc = step_make(run, plan, &plan->step[i], why);
+		if (!rc)
 			continue;
-		}
-		why_complete(run, nic_step_words(step).s, rc, why);
-		/* Refused is not done, so there is nothing to undo; without an answer it may be either. */
-		if (rc != -ETIMEDOUT)
-			plan->n_steps = i;
-	}
-	if (rc)
+		plan->n_steps = i;
+		run->notes->keep(run->notes_arg, plan);
 		nic_run_undo(run, plan);
+		return rc;
+	}
+	return 0;
+}
+
+/* 0, or negative errno when it cannot be taken back. */
+static int step_undo(const struct nic_run *run, const struct nic_plan *plan,
+		     const struct nic_step *step)
+{
+	struct nic_why why = { "" };
+	int rc = run->hands->undo(run->hands_arg, step, &plan->former, &why);
+
+	if (rc < 0)
+		log_warning("%s: %s: cannot be undone: %s; it is tried again at the next start",
+			    run->name, nic_step_words(step).s, why.s[0] ? why.s : strerror(-rc));
+	else if (rc == NIC_LEFT_ALONE)
+		log_info("%s: %s: left alone: %s", run->name, nic_step_words(step).s,
+			 why.s[0] ? why.s : "it is not so any more");
 	else
-		rc = run->notes->keep(run->notes_arg, plan); /* with what the kernel chose */
-	return rc;
+		log_info("%s: %s", run->name, nic_step_undo_words(step).s);
+	return rc < 0 ? rc : 0;
 }
 
 int nic_run_undo(const struct nic_run *run, struct nic_plan *plan)
@@ -61,25 +84,16 @@ int nic_run_undo(const struct nic_run *run, struct nic_plan *plan)
 	/* Those that cannot be undone stay, behind the ones that are still to be undone. */
 	while (n-- > 0) {
 		struct nic_step *step = &plan->step[n];
-		struct nic_why why = { "" };
-		int rc = 0;
+		int rc = step_undo(run, plan, step);
 
-		if (step->undo)
-			rc = run->hands->undo(run->hands_arg, step, &plan->former, &why);
 		if (rc) {
-			why_complete(run, nic_step_undo_words(step).s, rc, &why);
-			log_warning("%s; it is tried again at the next start", why.s);
 			failed++;
 			first = first ? first : rc;
 			continue;
 		}
-		if (step->undo)
-			log_info("%s: %s", run->name, nic_step_undo_words(step).s);
 		memmove(step, step + 1, failed * sizeof(*step));
 		plan->n_steps = n + failed;
 		run->notes->keep(run->notes_arg, plan);
 	}
-	plan->n_steps = failed;
-	run->notes->keep(run->notes_arg, plan);
 	return first;
 }

@@ -8,13 +8,16 @@
 
 #include "transport/nic/plan.h"
 
+enum { NIC_LEFT_ALONE = 1 };
+
 /* PORT: how steps reach an interface. Each returns 0, or negative errno and *@why. */
 struct nic_hands {
-	/* Makes the change. May fill in what the kernel chose (the place of a rule). */
+	/* Makes the change, or fails and changes nothing. May fill in what the kernel chose. */
 	int (*apply)(void *arg, struct nic_step *step, struct nic_why *why);
 	/*
 	 * Takes it back if it is still there: a step that was never made, or that someone has undone or
-	 * made otherwise since, is left alone and no error.
+	 * made otherwise since, is left alone: NIC_LEFT_ALONE, with a clause in *@why when that is not
+	 * the reason.
 	 */
 	int (*undo)(void *arg, const struct nic_step *step, const struct nic_table *former,
 		    struct nic_why *why);

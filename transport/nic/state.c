@@ -11,7 +11,7 @@
 
 #include "base/compiler.h"
 
-enum { STATE_VERSION = 1, STATE_BYTES_MAX = 1 << 20, BOOT_ID_MAX = 40 };
+enum { STATE_VERSION = 2, STATE_BYTES_MAX = 1 << 20, BOOT_ID_MAX = 40 };
 
 static void boot_id(char id[BOOT_ID_MAX])
 {
@@ -26,12 +26,25 @@ static void boot_id(char id[BOOT_ID_MAX])
 
 /* ------------------------------------------------------------------------------------ lock and file */
 
+struct file_name {
+	char s[IF_NAMESIZE + 16];
+};
+
+/* Of the file of that sort: "json", "lock". */
+static struct file_name file_name(const struct nic_state *state, const char *sort)
+{
+	struct file_name name;
+
+	snprintf(name.s, sizeof(name.s), "nic-%s.%s", state->name, sort);
+	return name;
+}
+
 static int dir_open(struct nic_state *state, const char *dir, const char *name)
 {
 	memset(state, 0, sizeof(*state));
 	state->lock_fd = state->file_fd = -1;
 	snprintf(state->name, sizeof(state->name), "%s", name);
-	snprintf(state->path, sizeof(state->path), "%s/nic-%s.json", dir, state->name);
+	snprintf(state->path, sizeof(state->path), "%s/%s", dir, file_name(state, "json").s);
 	state->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return state->dir_fd < 0 ? -errno : 0;
 }
@@ -39,14 +52,13 @@ static int dir_open(struct nic_state *state, const char *dir, const char *name)
 int nic_state_peek(struct nic_state *state, const char *dir, const char *name, int *owner)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char path[64];
 	int rc = dir_open(state, dir, name);
 
 	*owner = 0;
 	if (rc)
 		return rc;
-	snprintf(path, sizeof(path), "nic-%s.lock", state->name);
-	state->lock_fd = openat(state->dir_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	state->lock_fd = openat(state->dir_fd, file_name(state, "lock").s,
+				O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (state->lock_fd >= 0 && fcntl(state->lock_fd, F_GETLK, &lock) == 0 &&
 	    lock.l_type != F_UNLCK)
 		*owner = lock.l_pid;
@@ -56,7 +68,7 @@ int nic_state_peek(struct nic_state *state, const char *dir, const char *name, i
 int nic_state_open(struct nic_state *state, const char *dir, const char *name, struct nic_why *why)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char path[64];
+	struct file_name file;
 	int rc = dir_open(state, dir, name);
 
 	if (rc) {
@@ -65,9 +77,9 @@ int nic_state_open(struct nic_state *state, const char *dir, const char *name, s
 			 name, strerror(-rc));
 		return rc;
 	}
-	snprintf(path, sizeof(path), "nic-%s.lock", state->name);
+	file = file_name(state, "lock");
 	state->lock_fd =
-		openat(state->dir_fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		openat(state->dir_fd, file.s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (state->lock_fd >= 0 && fcntl(state->lock_fd, F_SETLK, &lock) == 0)
 		return 0;
 	rc = -errno;
@@ -77,10 +89,10 @@ int nic_state_open(struct nic_state *state, const char *dir, const char *name, s
 			why->s, sizeof(why->s),
 			"%s is in use by process %d, which holds %s/%s: end that process, or give this "
 			"one another interface",
-			name, lock.l_type == F_UNLCK ? 0 : (int)lock.l_pid, dir, path);
+			name, lock.l_type == F_UNLCK ? 0 : (int)lock.l_pid, dir, file.s);
 		rc = -EBUSY;
 	} else {
-		snprintf(why->s, sizeof(why->s), "%s/%s cannot be locked: %s", dir, path,
+		snprintf(why->s, sizeof(why->s), "%s/%s cannot be locked: %s", dir, file.s,
 			 strerror(-rc));
 	}
 	nic_state_close(state);
@@ -138,13 +150,17 @@ static json_object *step_json(const struct nic_step *step)
 	json_object *object = json_object_new_object();
 
 	put_text(object, "kind", nic_step_kind_name(step->kind));
-	put_flag(object, "undo", step->undo);
 	put_u32(object, "from", step->from);
 	put_u32(object, "to", step->to);
 	if (step->kind == NIC_STEP_CHANNELS)
 		put_flag(object, "combined", step->combined);
 	if (step->kind == NIC_STEP_FEATURE)
 		put_text(object, "feature", step->feature);
+	if (step->kind == NIC_STEP_RINGS) {
+		put_u32(object, "split", step->split);
+		put_u32(object, "thresh", step->thresh);
+		put_flag(object, "rounded", step->rounded);
+	}
 	if (step->kind == NIC_STEP_SPREAD || step->kind == NIC_STEP_CONTEXT) {
 		put_u32(object, "first", step->first);
 		put_u32(object, "count", step->count);
@@ -206,16 +222,14 @@ static int file_remove(struct nic_state *state, const char *name)
 
 int nic_state_save(struct nic_state *state, const struct nic_plan *plan)
 {
-	char name[64], beside[64];
+	struct file_name name = file_name(state, "json"), beside = file_name(state, "json.new");
 	json_object *object;
 	const char *text;
 	int fd, rc;
 
-	snprintf(name, sizeof(name), "nic-%s.json", state->name);
-	snprintf(beside, sizeof(beside), "nic-%s.json.new", state->name);
 	if (!plan->n_steps)
-		return file_remove(state, name);
-	fd = openat(state->dir_fd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		return file_remove(state, name.s);
+	fd = openat(state->dir_fd, beside.s, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 		    0600);
 	if (fd < 0)
 		return -errno;
@@ -223,10 +237,10 @@ int nic_state_save(struct nic_state *state, const struct nic_plan *plan)
 	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 	rc = text ? write_all(fd, text, strlen(text)) : -ENOMEM;
 	json_object_put(object);
-	if (!rc && (renameat(state->dir_fd, beside, state->dir_fd, name) || fsync(state->dir_fd)))
+	if (!rc && (renameat(state->dir_fd, beside.s, state->dir_fd, name.s) || fsync(state->dir_fd)))
 		rc = -errno;
 	if (rc) {
-		unlinkat(state->dir_fd, beside, 0);
+		unlinkat(state->dir_fd, beside.s, 0);
 		close(fd);
 		return rc;
 	}
@@ -318,6 +332,18 @@ static bool take_queues(json_object *object, struct nic_step *step)
 	       take_u32(object, "count", NIC_SEEN_QUEUES, &step->count) && step->count > 0;
 }
 
+static bool take_rings(json_object *object, struct nic_step *step)
+{
+	uint32_t split;
+
+	if (!take_u32(object, "split", NIC_SPLIT_ON, &split) ||
+	    !take_u32(object, "thresh", UINT32_MAX, &step->thresh) ||
+	    !take_flag(object, "rounded", &step->rounded))
+		return false;
+	step->split = split;
+	return true;
+}
+
 static bool take_step(json_object *object, struct nic_step *step)
 {
 	char kind[32];
@@ -326,7 +352,6 @@ static bool take_step(json_object *object, struct nic_step *step)
 	memset(step, 0, sizeof(*step));
 	if (!json_object_is_type(object, json_type_object) ||
 	    !take_text(object, "kind", kind, sizeof(kind)) ||
-	    !take_flag(object, "undo", &step->undo) ||
 	    !take_u32(object, "from", UINT32_MAX, &step->from) ||
 	    !take_u32(object, "to", UINT32_MAX, &step->to))
 		return false;
@@ -336,18 +361,16 @@ static bool take_step(json_object *object, struct nic_step *step)
 		return take_flag(object, "combined", &step->combined);
 	case NIC_STEP_FEATURE:
 		return take_text(object, "feature", step->feature, sizeof(step->feature));
-	case NIC_STEP_SPLIT:
-		return step->from <= NIC_SPLIT_ON && step->to <= NIC_SPLIT_ON;
+	case NIC_STEP_RINGS:
+		return take_rings(object, step);
 	case NIC_STEP_SPREAD:
 	case NIC_STEP_CONTEXT:
 		return take_queues(object, step);
 	case NIC_STEP_RULE:
 		return json_object_object_get_ex(object, "rule", &rule) &&
 		       take_rule(rule, &step->rule);
-	case NIC_STEP_KINDS:
-		return false;
 	default:
-		return true;
+		return false;
 	}
 }
 
@@ -380,39 +403,45 @@ static bool take_steps(json_object *object, struct nic_plan *plan)
 	return true;
 }
 
-/* NULL and ENOENT when there is none, or an empty one; NULL and another errno when it is no JSON. */
-static json_object *file_read(const struct nic_state *state)
+/* The file, which is open, is one that we may have written. */
+static bool file_is_ours(int fd)
 {
-	char name[64];
-	json_object *object;
-	struct stat st = { 0 };
-	int fd;
+	struct stat st;
 
-	snprintf(name, sizeof(name), "nic-%s.json", state->name);
-	fd = openat(state->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !st.st_size || st.st_size > STATE_BYTES_MAX) {
-		close(fd);
-		errno = S_ISREG(st.st_mode) && !st.st_size ? ENOENT : EINVAL;
-		return NULL;
-	}
-	object = json_object_from_fd(fd);
-	close(fd);
-	errno = EINVAL;
-	return object;
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= STATE_BYTES_MAX &&
+	       (!st.st_uid || st.st_uid == geteuid());
 }
 
-int nic_state_load(const struct nic_state *state, unsigned ifindex, struct nic_plan *plan,
-		   struct nic_why *why)
+/* 0 and *@object; -ENOENT when there is none, or an empty one; -EBADMSG when it is no JSON of ours. */
+static int file_read(const struct nic_state *state, json_object **object)
+{
+	int fd = openat(state->dir_fd, file_name(state, "json").s,
+			O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	int rc = -EBADMSG;
+
+	*object = NULL;
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : -EBADMSG;
+	if (file_is_ours(fd)) {
+		if (lseek(fd, 0, SEEK_END) == 0)
+			rc = -ENOENT;
+		else if (lseek(fd, 0, SEEK_SET) == 0)
+			*object = json_object_from_fd(fd);
+	}
+	close(fd);
+	return *object ? 0 : rc;
+}
+
+int nic_state_load(struct nic_state *state, struct nic_plan *plan, struct nic_why *why)
 {
 	char boot[BOOT_ID_MAX], then[BOOT_ID_MAX], name[IF_NAMESIZE];
-	json_object *object = file_read(state);
-	uint32_t version, index;
+	uint32_t version, index = 0;
+	json_object *object;
 	bool ok;
+	int rc = file_read(state, &object);
 
-	if (!object && errno == ENOENT)
-		return -ENOENT;
+	if (rc == -ENOENT)
+		return rc;
 	ok = object && take_u32(object, "version", UINT32_MAX, &version) &&
 	     version == STATE_VERSION && take_u32(object, "ifindex", INT32_MAX, &index) &&
 	     take_text(object, "interface", name, sizeof(name)) && !strcmp(name, state->name) &&
@@ -421,13 +450,13 @@ int nic_state_load(const struct nic_state *state, unsigned ifindex, struct nic_p
 	if (!ok) {
 		snprintf(
 			why->s, sizeof(why->s),
-			"%s is damaged or of another version, so that what was changed on %s cannot be "
-			"undone: look at its settings (ethtool -g, -l, -n, -x), then remove that file",
+			"%s is damaged, of another version or of another user, so that what was changed on "
+			"%s cannot be undone: look at its settings (ethtool -g, -l, -n, -x), then remove "
+			"that file",
 			state->path, state->name);
 		return -EBADMSG;
 	}
 	boot_id(boot);
-	if (!strcmp(boot, then) && index == ifindex)
-		return 0;
-	return -ESTALE;
+	state->ifindex = index;
+	return !strcmp(boot, then) && if_indextoname(index, name) ? 0 : -ESTALE;
 }

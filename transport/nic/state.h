@@ -17,7 +17,7 @@ enum { NIC_STATE_PATH_MAX = 320 };
 
 struct nic_state {
 	char name[IF_NAMESIZE]; /* of the interface */
-	unsigned ifindex;	/* what is saved is about this one */
+	unsigned ifindex;	/* what is saved is about this one, whatever its name is by now */
 	char path[NIC_STATE_PATH_MAX];
 	int dir_fd, lock_fd;
 	int file_fd; /* of the state file as it is now; -1: it was not written by this process */
@@ -34,12 +34,11 @@ void nic_state_close(struct nic_state *state);
 int nic_state_peek(struct nic_state *state, const char *dir, const char *name, int *owner);
 
 /*
- * What was left: 0 and *@plan (steps and former table), -ENOENT when nothing was, -ESTALE when what
- * was changed is gone (another interface has the name: its index is not @ifindex; or the machine has
- * been started anew), or -EBADMSG and *@why when the file is damaged.
+ * What was left: 0, state->ifindex and *@plan (steps and former table), -ENOENT when nothing was,
+ * -ESTALE when what was changed is gone (the interface, or the machine has been started anew), or
+ * -EBADMSG and *@why when the file is damaged or somebody else's.
  */
-int nic_state_load(const struct nic_state *state, unsigned ifindex, struct nic_plan *plan,
-		   struct nic_why *why);
+int nic_state_load(struct nic_state *state, struct nic_plan *plan, struct nic_why *why);
 
 /*
  * Writes the steps of @plan; without steps, removes the file, or empties it where the directory is not

@@ -20,6 +20,23 @@ static bool table_is_default(const struct nic_table *table, uint32_t queues)
 	return true;
 }
 
+/* The kernel brings other connections to queues by itself: to those of the CPUs where they are read. */
+static int flows_check(const struct planner *p)
+{
+	const char *name = p->facts->name;
+
+	for (uint32_t q = p->plan->first; q < p->plan->first + p->plan->count; q++)
+		if (nic_set_has(&p->facts->flows, q))
+			return planner_refuse(
+				p, -EEXIST,
+				"receive flow steering (RFS) may bring other connections to queue %u "
+				"of %s: write 0 to /sys/class/net/%s/queues/rx-%u/rps_flow_cnt, and "
+				"so for each queue of zero-copy, or to "
+				"/proc/sys/net/core/rps_sock_flow_entries",
+				q, name, name, q);
+	return 0;
+}
+
 /* Other connections must keep off our queues: their sockets could not read what lands there. */
 static int spread_plan(struct planner *p)
 {
@@ -27,7 +44,6 @@ static int spread_plan(struct planner *p)
 	const struct nic_table *table = &facts->table;
 	bool own = table_is_default(table, planner_queues_now(facts));
 	struct nic_step step = { .kind = NIC_STEP_SPREAD,
-				 .undo = true,
 				 .from = own ? 0 : table->n,
 				 .count = p->plan->first };
 	/* The device spreads its own table over queues that are added. */
@@ -37,11 +53,6 @@ static int spread_plan(struct planner *p)
 		apart = apart && table->queue[i] < p->plan->first;
 	if (apart)
 		return 0;
-	if (!facts->hash_settable)
-		return planner_refuse(
-			p, -ENOTSUP,
-			"Linux %s cannot set the receive hash of %s by netlink: use 6.18 or later",
-			facts->kernel, facts->name);
 	p->plan->former = *table;
 	return planner_step(p, &step);
 }
@@ -107,19 +118,20 @@ static int place_find(const struct planner *p, uint32_t *place)
 
 static int rule_add(struct planner *p, const struct nic_rule *rule)
 {
-	struct nic_step step = { .kind = NIC_STEP_RULE, .undo = true, .rule = *rule };
+	struct nic_step step = { .kind = NIC_STEP_RULE, .rule = *rule };
 	const struct nic_rules *rules = &p->facts->rules;
 	int rc;
 
 	for (unsigned i = 0; i < rules->n; i++)
-		if (nic_rule_same_match(&rules->rule[i], rule))
+		if (nic_rule_overlaps(&rules->rule[i], rule))
 			return planner_refuse(
 				p, -EEXIST,
 				"%s has a rule already for %s, at place %u: remove it "
 				"(ethtool -N %s delete %u), or prepare all by hand and set "
 				"[nic %s] setup = no",
-				p->facts->name, nic_rule_match(rule).s, rules->rule[i].place,
-				p->facts->name, rules->rule[i].place, p->facts->name);
+				p->facts->name, nic_rule_match(&rules->rule[i]).s,
+				rules->rule[i].place, p->facts->name, rules->rule[i].place,
+				p->facts->name);
 	for (unsigned i = 0; i < p->plan->n_steps; i++)
 		if (p->plan->step[i].kind == NIC_STEP_RULE &&
 		    nic_rule_same_match(&p->plan->step[i].rule, rule))
@@ -153,47 +165,88 @@ static bool is_loopback(const struct sockaddr_storage *ss)
 	return ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24 == 127;
 }
 
-/* Where an existing rule leads: only to our queues? */
-static bool leads_to_ours(const struct planner *p, const struct nic_rule *rule)
+/* ------------------------------------------------------------------------- rules of somebody else */
+
+/* The queues that a rule leads to; false: none, or which is not known. */
+static bool rule_queues(const struct planner *p, const struct nic_rule *rule, struct nic_set *set)
 {
 	const struct nic_facts *facts = p->facts;
 
+	*set = (struct nic_set){ 0 };
 	if (rule->discard)
 		return false;
-	if (!rule->to_context)
-		return ours(p, rule->to);
+	if (!rule->to_context) {
+		nic_set_add(set, rule->to);
+		return true;
+	}
 	for (unsigned i = 0; i < facts->n_contexts; i++) {
 		if (facts->context[i].id != rule->to)
 			continue;
-		for (uint32_t q = 0; q < NIC_SEEN_QUEUES; q++)
-			if (nic_set_has(&facts->context[i].queues, q) && !ours(p, q))
-				return false;
+		*set = facts->context[i].queues;
 		return true;
 	}
 	return false;
 }
 
-/* Verify only: the operator's rules lead there, whatever way they do it. */
+static bool leads_to_ours_alone(const struct planner *p, const struct nic_rule *rule)
+{
+	struct nic_set set;
+
+	if (!rule_queues(p, rule, &set))
+		return false;
+	for (uint32_t q = 0; q < NIC_SEEN_QUEUES; q++)
+		if (nic_set_has(&set, q) && !ours(p, q))
+			return false;
+	return true;
+}
+
+/* Which of our queues a rule leads to; -1: none. */
+static int leads_to_one_of_ours(const struct planner *p, const struct nic_rule *rule)
+{
+	struct nic_set set;
+
+	rule_queues(p, rule, &set);
+	for (uint32_t q = p->plan->first; q < p->plan->first + p->plan->count; q++)
+		if (nic_set_has(&set, q))
+			return (int)q;
+	return -1;
+}
+
+/* Together, the rules bring connections from all ports of hosts to where @want does. */
+static bool ports_covered(const struct planner *p, const struct nic_rule *want)
+{
+	const struct nic_rules *rules = &p->facts->rules;
+
+	for (uint32_t port = 0; port <= UINT16_MAX; port++) {
+		bool found = false;
+
+		for (unsigned i = 0; i < rules->n && !found; i++) {
+			const struct nic_rule *rule = &rules->rule[i];
+
+			if (!nic_rule_overlaps(rule, want) ||
+			    (want->any_address && !rule->any_address))
+				continue;
+			if (!rule->source_mask)
+				return true;
+			found = (port & rule->source_mask) == rule->source;
+		}
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Verify only: the operator's rules lead there, whatever way they do it, and nowhere else. */
 static int listener_verify(const struct planner *p, const struct nic_rule *want)
 {
 	const struct nic_rules *rules = &p->facts->rules;
 	struct nic_rule example = *want;
-	bool found = false;
+	bool astray = false;
 
-	for (unsigned i = 0; i < rules->n; i++) {
-		const struct nic_rule *rule = &rules->rule[i];
-
-		if (rule->other || rule->ipv6 != want->ipv6 || rule->port != want->port ||
-		    (!rule->any_address &&
-		     (want->any_address || memcmp(rule->address, want->address, 16))))
-			continue;
-		if (!leads_to_ours(p, rule)) {
-			found = false;
-			break;
-		}
-		found = true;
-	}
-	if (found)
+	for (unsigned i = 0; i < rules->n; i++)
+		astray = astray || (nic_rule_overlaps(&rules->rule[i], want) &&
+				    !leads_to_ours_alone(p, &rules->rule[i]));
+	if (!astray && ports_covered(p, want))
 		return 0;
 	example.to = p->plan->first;
 	return planner_refuse(
@@ -205,21 +258,81 @@ static int listener_verify(const struct planner *p, const struct nic_rule *want)
 		nic_rule_ethtool(&example).s);
 }
 
+static bool is_of_listener(const struct planner *p, const struct nic_rule *rule)
+{
+	for (unsigned i = 0; i < p->wants->n_listeners; i++) {
+		struct nic_rule want = nic_rule_of(&p->wants->listeners[i]);
+
+		if (nic_rule_overlaps(rule, &want))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Nobody steers other connections to our queues. Where the operator prepares all, the rules for the
+ * listeners are somebody else's too, and one that looks at more than ours do may be for a listener.
+ */
 static int foreign_rules_check(const struct planner *p)
 {
 	for (unsigned i = 0; i < p->facts->rules.n; i++) {
 		const struct nic_rule *rule = &p->facts->rules.rule[i];
+		int queue = leads_to_one_of_ours(p, rule);
 
-		if (!rule->discard && !rule->to_context && ours(p, rule->to))
-			return planner_refuse(
-				p, -EEXIST,
-				"the rule at place %u of %s steers other connections to queue %u: "
-				"remove it (ethtool -N %s delete %u), or ask for fewer with "
-				"[nic %s] queues",
-				rule->place, p->facts->name, rule->to, p->facts->name, rule->place,
-				p->facts->name);
+		if (queue < 0 || (!p->wants->setup && !rule->apart &&
+				  (rule->other || is_of_listener(p, rule))))
+			continue;
+		return planner_refuse(
+			p, -EEXIST,
+			"the rule at place %u of %s steers other connections to queue %d: "
+			"remove it (ethtool -N %s delete %u), or ask for fewer with "
+			"[nic %s] queues",
+			rule->place, p->facts->name, queue, p->facts->name, rule->place,
+			p->facts->name);
 	}
 	return 0;
+}
+
+/* Names the first rule that may or may not be for the listeners' connections. */
+static void unclear_rules_remark(const struct planner *p)
+{
+	for (unsigned i = 0; i < p->facts->rules.n; i++) {
+		const struct nic_rule *rule = &p->facts->rules.rule[i];
+
+		if (!rule->other || rule->apart)
+			continue;
+		snprintf(p->plan->remark.s, sizeof(p->plan->remark.s),
+			 "the rule at place %u of %s cannot be judged (ethtool -n %s rule %u): where it "
+			 "matches connections to the listeners, it may lead them elsewhere",
+			 rule->place, p->facts->name, p->facts->name, rule->place);
+		return;
+	}
+}
+
+/* ---------------------------------------------------------------------------------------- listeners */
+
+/* What only passes through the interface, to other machines, matches a rule for any address too. */
+static int passing_check(const struct planner *p, const struct nic_rule *rule)
+{
+	const char *kind = p->facts->link.port_of;
+
+	if (!rule->any_address || (strcmp(kind, "bridge") && strcmp(kind, "openvswitch")))
+		return 0;
+	return planner_refuse(
+		p, -EINVAL,
+		"%s is a port of a %s, and a rule for any address would take connections to port %u "
+		"of other machines that pass through: give the listener an address of this machine",
+		p->facts->name, kind, rule->port);
+}
+
+static int listener_plan(struct planner *p, const struct nic_rule *rule, uint32_t context)
+{
+	int rc;
+
+	if (!p->wants->setup)
+		return listener_verify(p, rule);
+	rc = passing_check(p, rule);
+	return rc ? rc : listener_rules(p, *rule, context);
 }
 
 /* The rules of every listener; a hash context before them when there are several queues. */
@@ -227,20 +340,16 @@ static int listeners_plan(struct planner *p)
 {
 	const struct nic_wants *wants = p->wants;
 	struct nic_step context = { .kind = NIC_STEP_CONTEXT,
-				    .undo = true,
 				    .first = p->plan->first,
 				    .count = p->plan->count };
 	unsigned reachable = 0;
-	int rc = 0;
+	int rc = foreign_rules_check(p);
 
-	if (wants->setup) {
+	if (!rc && wants->setup)
 		rc = contexts_check(p);
-		if (!rc)
-			rc = foreign_rules_check(p);
-		if (!rc && p->contexts && p->plan->count > 1) {
-			context.to = context_free(p->facts);
-			rc = planner_step(p, &context);
-		}
+	if (!rc && wants->setup && p->contexts && p->plan->count > 1) {
+		context.to = context_free(p->facts);
+		rc = planner_step(p, &context);
 	}
 	for (unsigned i = 0; i < wants->n_listeners && !rc; i++) {
 		struct nic_rule rule = nic_rule_of(&wants->listeners[i]);
@@ -248,7 +357,7 @@ static int listeners_plan(struct planner *p)
 		if (is_loopback(&wants->listeners[i]))
 			continue;
 		reachable++;
-		rc = wants->setup ? listener_rules(p, rule, context.to) : listener_verify(p, &rule);
+		rc = listener_plan(p, &rule, context.to);
 	}
 	if (!rc && !reachable)
 		rc = planner_refuse(
@@ -260,8 +369,12 @@ static int listeners_plan(struct planner *p)
 
 int planner_steering(struct planner *p)
 {
-	int rc = planner_feature(p, &p->facts->ntuple, "rx-ntuple-filter");
+	int rc = planner_feature(p, &p->facts->ntuple, "rx-ntuple-filter", p->facts->rules.n);
+
+	if (!rc)
+		rc = flows_check(p);
 	if (!rc)
 		rc = spread_plan(p);
+	unclear_rules_remark(p);
 	return rc ? rc : listeners_plan(p);
 }

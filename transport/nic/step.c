@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "transport/nic/step.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,13 +9,12 @@
 
 static const char *const kind_names[NIC_STEP_KINDS] = {
 	[NIC_STEP_CHANNELS] = "channels", [NIC_STEP_FEATURE] = "feature",
-	[NIC_STEP_RING] = "ring",	  [NIC_STEP_SPLIT] = "tcp-data-split",
-	[NIC_STEP_THRESH] = "hds-thresh", [NIC_STEP_SPREAD] = "hash",
+	[NIC_STEP_RINGS] = "rings",	  [NIC_STEP_SPREAD] = "hash",
 	[NIC_STEP_CONTEXT] = "context",	  [NIC_STEP_RULE] = "rule",
 };
 
 static const char *const split_names[] = {
-	[NIC_SPLIT_UNKNOWN] = "unknown",
+	[NIC_SPLIT_UNKNOWN] = "unset",
 	[NIC_SPLIT_OFF] = "off",
 	[NIC_SPLIT_ON] = "on",
 };
@@ -45,6 +45,60 @@ struct nic_queues_text nic_queues_words(uint32_t first, uint32_t count)
 	return text;
 }
 
+/* A part of a text of several parts. */
+static void __printf(2, 3) part_add(struct nic_step_text *text, const char *fmt, ...)
+{
+	size_t len = strlen(text->s);
+	va_list args;
+
+	if (len && len + 2 < sizeof(text->s))
+		len = (size_t)(stpcpy(text->s + len, ", ") - text->s);
+	va_start(args, fmt);
+	vsnprintf(text->s + len, sizeof(text->s) - len, fmt, args);
+	va_end(args);
+}
+
+static struct nic_step_text rings_words(const struct nic_step *step)
+{
+	struct nic_step_text text = { "" };
+
+	if (step->split == NIC_SPLIT_ON)
+		part_add(&text, "tcp-data-split: on, from now on whatever the driver prefers");
+	else
+		part_add(&text, "tcp-data-split: %s -> on", split_names[step->split]);
+	if (step->thresh)
+		part_add(&text, "hds-thresh: %u -> 0 bytes", step->thresh);
+	if (step->to)
+		part_add(&text, "receive rings: %u -> %u entries", step->from, step->to);
+	return text;
+}
+
+static struct nic_step_text rings_undo_words(const struct nic_step *step)
+{
+	struct nic_step_text text = { "" };
+
+	if (step->split == NIC_SPLIT_ON)
+		part_add(&text, "tcp-data-split stays on (auto lets the driver choose again)");
+	else
+		part_add(&text, "tcp-data-split %s again", split_names[step->split]);
+	if (step->thresh)
+		part_add(&text, "hds-thresh back to %u bytes", step->thresh);
+	if (step->to)
+		part_add(&text, "receive rings back to %u entries", step->from);
+	return text;
+}
+
+static struct nic_step_text rings_command(const struct nic_step *step, const char *name)
+{
+	struct nic_step_text text;
+
+	TEXT(text, "ethtool -G %s tcp-data-split on%s", name, step->thresh ? " hds-thresh 0" : "");
+	if (step->to)
+		snprintf(text.s + strlen(text.s), sizeof(text.s) - strlen(text.s), " rx %u",
+			 step->to);
+	return text;
+}
+
 static const char *channels_name(const struct nic_step *step)
 {
 	return step->combined ? "combined" : "rx";
@@ -62,19 +116,8 @@ struct nic_step_text nic_step_words(const struct nic_step *step)
 	case NIC_STEP_FEATURE:
 		TEXT(text, "%s: off -> on", step->feature);
 		break;
-	case NIC_STEP_RING:
-		TEXT(text, "receive rings: %u -> %u entries", step->from, step->to);
-		break;
-	case NIC_STEP_SPLIT:
-		if (step->from == step->to)
-			TEXT(text, "tcp-data-split: on, from now on whatever the driver prefers");
-		else
-			TEXT(text, "tcp-data-split: %s -> %s", split_names[step->from],
-			     split_names[step->to]);
-		break;
-	case NIC_STEP_THRESH:
-		TEXT(text, "hds-thresh: %u -> %u bytes", step->from, step->to);
-		break;
+	case NIC_STEP_RINGS:
+		return rings_words(step);
 	case NIC_STEP_SPREAD:
 		TEXT(text, "ordinary connections: spread over %s only", queues.s);
 		break;
@@ -93,10 +136,6 @@ struct nic_step_text nic_step_undo_words(const struct nic_step *step)
 {
 	struct nic_step_text text;
 
-	if (!step->undo) {
-		TEXT(text, "nothing to undo");
-		return text;
-	}
 	switch (step->kind) {
 	case NIC_STEP_CHANNELS:
 		TEXT(text, "%s channels back to %u", channels_name(step), step->from);
@@ -104,15 +143,8 @@ struct nic_step_text nic_step_undo_words(const struct nic_step *step)
 	case NIC_STEP_FEATURE:
 		TEXT(text, "%s off again", step->feature);
 		break;
-	case NIC_STEP_RING:
-		TEXT(text, "receive rings back to %u entries", step->from);
-		break;
-	case NIC_STEP_SPLIT:
-		TEXT(text, "tcp-data-split %s again", split_names[step->from]);
-		break;
-	case NIC_STEP_THRESH:
-		TEXT(text, "hds-thresh back to %u bytes", step->from);
-		break;
+	case NIC_STEP_RINGS:
+		return rings_undo_words(step);
 	case NIC_STEP_SPREAD:
 		TEXT(text, "%s",
 		     step->from ? "the former indirection table again" :
@@ -139,15 +171,8 @@ struct nic_step_text nic_step_command(const struct nic_step *step, const char *n
 	case NIC_STEP_FEATURE:
 		TEXT(text, "ethtool -K %s %s on", name, step->feature);
 		break;
-	case NIC_STEP_RING:
-		TEXT(text, "ethtool -G %s rx %u", name, step->to);
-		break;
-	case NIC_STEP_SPLIT:
-		TEXT(text, "ethtool -G %s tcp-data-split on", name);
-		break;
-	case NIC_STEP_THRESH:
-		TEXT(text, "ethtool -G %s hds-thresh %u", name, step->to);
-		break;
+	case NIC_STEP_RINGS:
+		return rings_command(step, name);
 	case NIC_STEP_SPREAD:
 		TEXT(text, "ethtool -X %s start %u equal %u", name, step->first, step->count);
 		break;

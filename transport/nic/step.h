@@ -6,13 +6,10 @@
 #include "transport/nic/facts.h"
 #include "transport/nic/rule.h"
 
-/* In the order in which they are made. Never renumbered within a state file: it has their names. */
 enum nic_step_kind {
 	NIC_STEP_CHANNELS, /* number of receive channels */
 	NIC_STEP_FEATURE,  /* on */
-	NIC_STEP_RING,	   /* entries of the receive rings */
-	NIC_STEP_SPLIT,	   /* tcp-data-split; from and to are enum nic_split */
-	NIC_STEP_THRESH,   /* hds-thresh */
+	NIC_STEP_RINGS,	   /* header split, entries: in one call, as each may restart all queues */
 	NIC_STEP_SPREAD,   /* default hash over the queues first .. first + count - 1 */
 	NIC_STEP_CONTEXT,  /* a hash context over the queues first .. first + count - 1 */
 	NIC_STEP_RULE,
@@ -23,15 +20,18 @@ enum { NIC_FEATURE_NAME_MAX = 32 };
 
 struct nic_step {
 	enum nic_step_kind kind;
-	bool undo; /* false: nothing is to be taken back */
 	/*
-	 * CHANNELS: counts, RING: entries, SPLIT, THRESH: bytes. CONTEXT: @to is its identifier. SPREAD:
-	 * @from is the entries of the former table, which is kept beside the steps; 0: it was the
-	 * device's own, and resetting it brings that back.
+	 * CHANNELS: counts. RINGS: entries; both 0: they stay. CONTEXT: @to is its identifier. FEATURE:
+	 * @from is the number of steering rules that there were while it was off. SPREAD: @from is the
+	 * entries of the former table, which is kept beside the steps; 0: it was the device's own, and
+	 * resetting it brings that back.
 	 */
 	uint32_t from, to;
 	bool combined; /* CHANNELS: combined ones, else of receive alone */
 	char feature[NIC_FEATURE_NAME_MAX];
+	enum nic_split split; /* RINGS: tcp-data-split as it was; it becomes "on" */
+	uint32_t thresh;      /* RINGS: hds-thresh as it was, in bytes; it becomes 0 */
+	bool rounded;	      /* RINGS: @to is what the driver made of what it was asked for */
 	uint32_t first, count;
 	struct nic_rule rule;
 };

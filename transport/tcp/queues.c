@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@
 enum {
 	PLACE_COPY = MAX_NICS, /* in tcp_worker.zcrx, behind those of the NICs */
 	NAPI_REFRESH_NS = 1000000000,
+	/* Of a start, for all interfaces and queues together: systemd gives it 90 s. */
+	ABSENT_WAIT_MS = 30000, /* for interfaces that are not there yet, or down */
+	TAKEN_WAIT_MS = 5000,   /* for queues of a process that has just ended */
 };
 
 /* A NIC of the configuration, and why not all workers receive by it, with its name; empty: they do. */
@@ -33,6 +37,16 @@ struct interface {
 static struct interface interfaces[MAX_NICS];
 static unsigned n_interfaces;
 static struct nic_why copy_why;
+
+/*
+ * Which NAPI serves which queue is asked for by the main thread: the kernel may keep who asks waiting
+ * while an interface restarts, and a worker never waits. It asks by the eventfd.
+ */
+static struct {
+	int fd;		      /* -1: there is no interface */
+	uint64_t asked_ns;    /* atomic: by a worker */
+	uint64_t answered_ns; /* atomic: before this the kernel was asked, and its answer is there */
+} refresh = { .fd = -1 };
 
 static bool wants_copy(const struct config *config)
 {
@@ -100,13 +114,14 @@ static int queues_check(const struct config_nic *nic, unsigned worker_total, str
 }
 
 static int interface_open(struct interface *interface, const struct config *config,
-			  const char *state_dir)
+			  const char *state_dir, unsigned *wait_ms)
 {
 	struct sockaddr_storage addresses[MAX_LISTENERS];
-	const struct nic_wants wants =
+	struct nic_wants wants =
 		wants_of(interface->config, config, n_workers, state_dir, addresses);
 	int rc = queues_check(interface->config, n_workers, &interface->why);
 
+	wants.wait_ms = wait_ms;
 	return rc ? rc : nic_open(&interface->nic, &wants, &interface->why);
 }
 
@@ -135,7 +150,7 @@ static int queue_open(struct worker *worker, unsigned place, unsigned part,
 }
 
 static int nic_queue_open(const struct interface *interface, unsigned index, unsigned part,
-			  const struct config *config, struct nic_why *why)
+			  const struct config *config, unsigned *wait_ms, struct nic_why *why)
 {
 	struct worker *worker = &workers[index];
 	struct zcrx_options options = {
@@ -144,6 +159,7 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 		.queue = nic_queue(interface->nic, index),
 		.buffer = interface->config->buffer,
 		.keepers = config->n_namespaces,
+		.wait_ms = wait_ms,
 	};
 	int rc;
 
@@ -164,24 +180,46 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 	return rc;
 }
 
-static void nic_queues_open(struct interface *interface, unsigned part, const struct config *config)
+static void nic_queues_open(struct interface *interface, unsigned part, const struct config *config,
+			    unsigned *wait_ms)
 {
+	unsigned n = 0, all = nic_queues(interface->nic), refused = 0;
 	const char *name = interface->config->name;
-	struct nic_why why;
-	unsigned n = 0;
+	struct nic_why why = { "" };
 
-	/* Connections of a worker whose queue is refused go by recv, as that queue is an ordinary one then. */
-	for (unsigned i = 0; i < nic_queues(interface->nic); i++) {
-		if (nic_queue_open(interface, i, part, config, &why))
-			snprintf(interface->why.s, sizeof(interface->why.s), "queue %u of %s: %.400s",
-				 nic_queue(interface->nic, i), name, why.s);
+	/* Connections of a worker whose queue is refused go by recv: that queue is an ordinary one. */
+	for (unsigned i = 0; i < all; i++) {
+		if (nic_queue_open(interface, i, part, config, wait_ms, &why))
+			refused = nic_queue(interface->nic, i);
 		else
 			n++;
 	}
+	if (!n) {
+		snprintf(interface->why.s, sizeof(interface->why.s), "queue %u of %s: %.400s",
+			 refused, name, why.s);
+		nic_close(interface->nic);
+		interface->nic = NULL;
+		return;
+	}
 	/* Registering has restarted the queues. */
 	nic_napi_refresh(interface->nic);
-	log_info("%s: zero-copy receive on %u of %u queues (%s)", name, n,
-		 nic_queues(interface->nic), nic_describe(interface->nic));
+	log_info("%s: zero-copy receive on %u of %u queues (%s)", name, n, all,
+		 nic_describe(interface->nic));
+	if (n < all)
+		snprintf(interface->why.s, sizeof(interface->why.s),
+			 "only on %u of %u queues; queue %u of %s: %.400s", n, all, refused, name,
+			 why.s);
+}
+
+static void interface_start(struct interface *interface, unsigned part, const struct config *config,
+			    const char *state_dir, unsigned *absent_ms, unsigned *taken_ms)
+{
+	if (!interface_open(interface, config, state_dir, absent_ms))
+		nic_queues_open(interface, part, config, taken_ms);
+	if (!interface->nic)
+		log_warning("no zero-copy receive: %s", interface->why.s);
+	else if (interface->why.s[0])
+		log_warning("zero-copy receive %s", interface->why.s);
 }
 
 /* What is changed on interfaces is noted beside the control socket: in @path, which is overwritten. */
@@ -215,9 +253,14 @@ int tcp_queues_plan(const struct config *config, unsigned worker_total, FILE *ou
 	return first;
 }
 
-int tcp_queues_open(const struct config *config)
+void tcp_queues_open(const struct config *config)
 {
-	struct zcrx_options options = { .dmabuf_fd = -1, .keepers = config->n_namespaces };
+	unsigned absent_ms = ABSENT_WAIT_MS, taken_ms = TAKEN_WAIT_MS;
+	struct zcrx_options options = {
+		.dmabuf_fd = -1,
+		.keepers = config->n_namespaces,
+		.wait_ms = &taken_ms,
+	};
 	char path[sizeof(config->daemon.control_socket)];
 	const char *state_dir = state_dir_of(config, path);
 
@@ -225,23 +268,23 @@ int tcp_queues_open(const struct config *config)
 	for (unsigned i = 0; i < config->n_nics; i++) {
 		struct interface *interface = &interfaces[n_interfaces++];
 
-		interface->config = &config->nics[i];
-		interface->why.s[0] = '\0';
-		if (!interface_open(interface, config, state_dir))
-			nic_queues_open(interface, i, config);
-		if (interface->why.s[0])
-			log_warning("no zero-copy receive: %s", interface->why.s);
+		*interface = (struct interface){ .config = &config->nics[i] };
+		interface_start(interface, i, config, state_dir, &absent_ms, &taken_ms);
+		if (interface->nic && refresh.fd < 0)
+			refresh.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
 	for (unsigned i = 0; i < n_workers && wants_copy(config) && !copy_why.s[0]; i++)
 		if (queue_open(&workers[i], PLACE_COPY, config->n_nics, &options, &copy_why))
 			log_warning("listeners with receive = zcrx-copy use recv: %s", copy_why.s);
-	return 0;
 }
 
 void tcp_queues_close(void)
 {
 	while (n_interfaces)
 		nic_close(interfaces[--n_interfaces].nic);
+	if (refresh.fd >= 0)
+		close(refresh.fd);
+	refresh.fd = -1;
 }
 
 void tcp_queues_fini(struct tcp_worker *tcp)
@@ -307,35 +350,45 @@ static const struct interface *interface_of_napi(unsigned napi, unsigned *queue)
 	return NULL;
 }
 
-/* Identifiers change when a queue restarts. Asks for them, but not for each stranger. */
-static bool napis_refreshed(void)
+int tcp_queues_refresh_fd(void)
 {
-	static uint64_t last_ns;
-	uint64_t last = __atomic_load_n(&last_ns, __ATOMIC_RELAXED), now = clock_now_ns();
+	return refresh.fd;
+}
 
-	if (now - last < NAPI_REFRESH_NS ||
-	    !__atomic_compare_exchange_n(&last_ns, &last, now, false, __ATOMIC_RELAXED,
-					 __ATOMIC_RELAXED))
-		return false;
+void tcp_queues_refresh(void)
+{
+	uint64_t now = clock_now_ns();
+	eventfd_t n;
+
+	eventfd_read(refresh.fd, &n);
 	for (unsigned i = 0; i < n_interfaces; i++)
 		if (interfaces[i].nic)
 			nic_napi_refresh(interfaces[i].nic);
-	return true;
+	__atomic_store_n(&refresh.answered_ns, now, __ATOMIC_RELEASE);
 }
 
-/* Of which NIC, and which of its queues, the packets of @fd come by. NULL: of none. */
-static const struct interface *interface_of(int fd, unsigned *queue)
+/* Asks which NAPIs there are, but not for each stranger. True while the answer is on its way. */
+static bool napis_ask(void)
 {
-	const struct interface *interface;
+	uint64_t asked = __atomic_load_n(&refresh.asked_ns, __ATOMIC_ACQUIRE), now = clock_now_ns();
+
+	if (refresh.fd < 0)
+		return false;
+	if (now - asked >= NAPI_REFRESH_NS &&
+	    __atomic_compare_exchange_n(&refresh.asked_ns, &asked, now, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE)) {
+		eventfd_write(refresh.fd, 1);
+		return true;
+	}
+	return __atomic_load_n(&refresh.answered_ns, __ATOMIC_ACQUIRE) < asked;
+}
+
+static unsigned napi_of(int fd)
+{
 	int napi = 0;
 	socklen_t len = sizeof(napi);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len) || !napi)
-		return NULL;
-	interface = interface_of_napi((unsigned)napi, queue);
-	if (!interface && napis_refreshed())
-		interface = interface_of_napi((unsigned)napi, queue);
-	return interface;
+	return getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &len) ? 0 : (unsigned)napi;
 }
 
 bool tcp_queues_matter(const struct listener *listener)
@@ -348,11 +401,18 @@ bool tcp_queues_matter(const struct listener *listener)
 	return false;
 }
 
-struct worker *tcp_queues_worker(int fd)
+struct worker *tcp_queues_worker(int fd, bool *again)
 {
-	unsigned queue;
+	unsigned queue, napi = napi_of(fd);
 
-	return interface_of(fd, &queue) ? &workers[queue] : NULL;
+	*again = false;
+	if (!napi)
+		return NULL;
+	if (interface_of_napi(napi, &queue))
+		return &workers[queue];
+	/* A stranger; or the queue has got another identifier, as some drivers give it when it restarts. */
+	*again = napis_ask();
+	return NULL;
 }
 
 struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener, int fd)
@@ -366,7 +426,7 @@ struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *list
 	case CONFIG_RECEIVE_RECV:
 		return NULL;
 	default:
-		interface = interface_of(fd, &queue);
+		interface = interface_of_napi(napi_of(fd), &queue);
 		if (!interface || tcp->worker != &workers[queue])
 			return NULL;
 		return tcp->zcrx[interface - interfaces];

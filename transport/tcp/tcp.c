@@ -14,7 +14,11 @@
 #include "target/ctrl.h"
 #include "transport/tcp/address.h"
 
-enum { ACCEPT_AGAIN_MS = 100 };
+enum {
+	ACCEPT_AGAIN_MS = 100,
+	PLACE_AGAIN_MS = 10,
+	PLACE_TRIES = 50,
+};
 
 /* ----------------------------------------------------------------------------------------- workers */
 
@@ -96,23 +100,57 @@ struct arrival {
 	struct list link; /* tcp->arrivals, while `op` is in flight */
 	struct worker *worker;
 	struct listener *listener;
-	struct timer timer; /* the host takes too long */
+	struct timer timer; /* the host takes too long; then until it is placed again */
+	unsigned tries;
 	int fd;
 };
+
+static void arrival_drop(struct arrival *arrival)
+{
+	close(arrival->fd);
+	worker_connection_put(arrival->worker);
+	free(arrival);
+}
 
 static void arrival_deliver(struct msg *msg)
 {
 	struct arrival *arrival = container_of(msg, struct arrival, msg);
 
+	if (tcp_of(arrival->worker)->draining) {
+		arrival_drop(arrival);
+		return;
+	}
 	conn_open(tcp_of(arrival->worker), arrival->listener, arrival->fd);
 	free(arrival);
+}
+
+static void arrival_place(struct arrival *arrival);
+
+static void arrival_place_again(struct timer *timer)
+{
+	arrival_place(container_of(timer, struct arrival, timer));
+}
+
+/* Not known yet which worker it is for. False: it is not waited for any longer. */
+static bool arrival_defer(struct arrival *arrival)
+{
+	if (arrival->tries++ == PLACE_TRIES)
+		return false;
+	timer_init(&arrival->timer, arrival_place_again);
+	return !loop_timer_start(&arrival->listener->worker->loop, &arrival->timer,
+				 PLACE_AGAIN_MS * 1000000ull);
 }
 
 /* To the worker of its queue, or to the one that has it already. */
 static void arrival_place(struct arrival *arrival)
 {
-	struct worker *owner = tcp_queues_worker(arrival->fd);
+	bool again = false;
+	struct worker *owner = tcp_queues_matter(arrival->listener) ?
+				       tcp_queues_worker(arrival->fd, &again) :
+				       NULL;
 
+	if (again && arrival_defer(arrival))
+		return;
 	if (owner && owner != arrival->worker) {
 		worker_connection_move(arrival->worker, owner);
 		arrival->worker = owner;
@@ -130,13 +168,10 @@ static void arrival_heard(struct op *op, int res, uint32_t flags)
 	(void)flags;
 	list_del(&arrival->link);
 	loop_timer_stop(&arrival->listener->worker->loop, &arrival->timer);
-	if (res > 0) {
+	if (res > 0)
 		arrival_place(arrival);
-		return;
-	}
-	close(arrival->fd);
-	worker_connection_put(arrival->worker);
-	free(arrival);
+	else
+		arrival_drop(arrival);
 }
 
 static void arrival_expired(struct timer *timer)
@@ -170,6 +205,7 @@ static void accepted(struct listener *listener, int fd)
 {
 	struct worker *worker = worker_accept();
 	struct arrival *arrival;
+	bool again;
 
 	if (!worker) {
 		log_peer(
@@ -192,7 +228,7 @@ static void accepted(struct listener *listener, int fd)
 		.listener = listener,
 		.fd = fd,
 	};
-	if (tcp_queues_matter(listener) && !tcp_queues_worker(fd))
+	if (tcp_queues_matter(listener) && !tcp_queues_worker(fd, &again))
 		arrival_wait(arrival);
 	else
 		arrival_place(arrival);
@@ -280,6 +316,8 @@ static void tcp_unlisten(struct listener *listener)
 
 static void tcp_drain(struct worker *worker)
 {
+	/* One that was placed here may still come: from a worker that drains later. */
+	tcp_of(worker)->draining = true;
 	arrivals_cancel(worker);
 	list_for_each_safe(conn, &tcp_of(worker)->conns, struct conn, worker_link)
 		conn_drain(conn);
@@ -354,6 +392,8 @@ const struct transport_ops tcp_transport = {
 	.receive_areas = tcp_queues_areas,
 	.receive_open = tcp_queues_open,
 	.receive_plan = tcp_queues_plan,
+	.receive_fd = tcp_queues_refresh_fd,
+	.receive_refresh = tcp_queues_refresh,
 	.receive_close = tcp_queues_close,
 	.receive_describe = tcp_queues_describe,
 	.facts = tcp_facts,

@@ -163,6 +163,7 @@ struct tcp_worker {
 	struct worker *worker;
 	struct list conns;  /* conn.worker_link */
 	struct list arrivals; /* arrival.link: accepted, and not on their worker yet */
+	bool draining;        /* takes no connections any more */
 	struct list dirty;  /* have something to send or to decide at the end of the turn */
 	/* Source recv. */
 	struct io_uring_buf_ring *ring;
@@ -193,10 +194,15 @@ static inline struct loop *conn_loop(struct conn *conn)
 
 /* ------------------------------------------------------------------------------------- queues.c */
 
-/* transport_ops.receive_areas, .receive_plan, .receive_open, .receive_close, .receive_describe */
+/*
+ * transport_ops.receive_areas, .receive_plan, .receive_open, .receive_fd, .receive_refresh, .receive_close,
+ * .receive_describe
+ */
 unsigned tcp_queues_areas(const struct config *config);
 int tcp_queues_plan(const struct config *config, unsigned worker_total, FILE *out);
-int tcp_queues_open(const struct config *config);
+void tcp_queues_open(const struct config *config);
+int tcp_queues_refresh_fd(void);
+void tcp_queues_refresh(void);
 void tcp_queues_close(void);
 void tcp_queues_describe(const struct worker *worker, struct json_object *array);
 /* The ring goes next: until then the kernel holds on to what it needs of the memory. */
@@ -208,9 +214,9 @@ void tcp_queues_facts(const struct config_listener *config, struct datapath_fact
 bool tcp_queues_matter(const struct listener *listener);
 /*
  * The worker whose interface queue the packets of the accepted socket @fd come by, or NULL when they
- * come by none, or none has come yet. Any thread.
+ * come by none, or none has come yet. *@again: it may be known in some ms. Any thread; never waits.
  */
-struct worker *tcp_queues_worker(int fd);
+struct worker *tcp_queues_worker(int fd, bool *again);
 /* The interface queue that a new connection uses on this worker; NULL: source_recv. */
 struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *listener, int fd);
 

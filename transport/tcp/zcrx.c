@@ -20,8 +20,7 @@ enum {
 	FRAGMENTS_MIN = 1024,  /* bytes of a chunk for which there is an entry in the refill ring */
 	STATS_ALIGN = 64,
 	FLUSH_SHIFT = 2,       /* of the refill ring's entries: as many wait for a flush at most */
-	QUEUE_TRIES = 50,      /* while a queue is still bound to a ring that is being closed */
-	QUEUE_TRY_US = 100000,
+	QUEUE_TRY_MS = 100,    /* while a queue is still bound to a ring that is being closed */
 };
 
 static unsigned shift_of(uint32_t bytes)
@@ -168,8 +167,9 @@ int zcrx_open(struct zcrx *zcrx, struct loop *loop, const struct zcrx_options *o
 	if (!rc)
 		rc = queue_register(zcrx, options, entries);
 	/* A queue of a process that ended a moment ago is given back by and by. */
-	for (int i = 0; rc == -EEXIST && i < QUEUE_TRIES; i++) {
-		usleep(QUEUE_TRY_US);
+	while (rc == -EEXIST && *options->wait_ms) {
+		usleep(QUEUE_TRY_MS * 1000);
+		*options->wait_ms -= MIN(*options->wait_ms, (unsigned)QUEUE_TRY_MS);
 		rc = queue_register(zcrx, options, entries);
 	}
 	if (rc) {

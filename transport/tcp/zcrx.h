@@ -23,6 +23,7 @@ struct zcrx_options {
 	unsigned queue;
 	uint32_t buffer;      /* bytes of a chunk; 0: a page */
 	uint32_t keepers;     /* namespaces */
+	unsigned *wait_ms;    /* how long a taken queue is waited for; what is left is written back */
 };
 
 /* Counters of base/counter.h. */

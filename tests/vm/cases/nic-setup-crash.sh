@@ -41,6 +41,22 @@ assert_match "rules" "Total 1 rules" "$(ethtool -n "$nic")"
 setup_close
 nic_assert_same "set-up after recovery"
 
+note "killed, and the interface gets another name"
+setup_open "${words[@]}"
+setup_kill
+ip link set "$nic" name other0
+recover
+ip link set other0 name "$nic"
+nic_assert_same "recovery of an interface that was renamed"
+assert_match "the log" "$nic, now other0: hash context 1 removed" \
+	"$(tail -n 20 "$run/nic-setup.log")"
+note "given back under another name"
+setup_open "${words[@]}"
+ip link set "$nic" name other0
+setup_close
+ip link set other0 name "$nic"
+nic_assert_same "an interface that was renamed"
+
 note "killed at any moment"
 for ((i = 0; i < 15; i++)); do
 	setup_start "${words[@]}"

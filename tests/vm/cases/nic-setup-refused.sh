@@ -64,11 +64,40 @@ setup_refused EEXIST \
 	"has a rule already for TCP over IPv4 to any address port 4420, at place $rule" \
 	"$nic" 0.0.0.0 4420
 nic_rule_delete "$rule"
+nic_rule_add flow-type tcp4 dst-ip "$nic_address" dst-port 4420 action 1
+setup_refused EEXIST "has a rule already for TCP over IPv4 to $nic_address port 4420" \
+	"$nic" 0.0.0.0 4420
+nic_rule_delete "$rule"
 nic_context_add start 2 equal 2
 setup_refused EEXIST "hash context $context of $nic spreads other connections over queue 3" \
 	"$nic" 0.0.0.0 4420
 nic_context_delete "$context"
 nic_assert_same "what others have set"
+
+note "the kernel steers flows by itself"
+flows=/proc/sys/net/core/rps_sock_flow_entries
+echo 1024 >"/sys/class/net/$nic/queues/rx-3/rps_flow_cnt"
+setup_open "$nic" 0.0.0.0 4420
+setup_close
+echo 1024 >"$flows"
+setup_refused EEXIST \
+	"RFS\) may bring other connections to queue 3 of $nic: write 0 to [^ ]*/rx-3/rps_flow_cnt" \
+	"$nic" 0.0.0.0 4420
+echo 0 >"/sys/class/net/$nic/queues/rx-3/rps_flow_cnt"
+setup_open "$nic" 0.0.0.0 4420
+setup_close
+echo 0 >"$flows"
+nic_assert_same "flow steering"
+
+note "what passes through a bridge"
+ip link add b0 type bridge
+ip link set "$nic" master b0
+setup_refused EINVAL "$nic is a port of a bridge, and .* port 4420 of other machines" \
+	"$nic" 0.0.0.0 4420
+setup_open "$nic" "$nic_address" 4420
+setup_close
+ip link del b0
+nic_assert_same "a bridge"
 
 note "a place for notes that cannot be written to"
 text=$(nic-setup --state "$run/missing" "$nic" 0.0.0.0 4420 </dev/null 2>&1) &&

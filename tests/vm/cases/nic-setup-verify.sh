@@ -42,6 +42,15 @@ nic_remember
 setup_close
 nic_assert_same "verifying what is ready"
 
+note "what else comes by the queues is named"
+nic_rule_add flow-type tcp4 dst-port 80 action 3
+setup_refused EEXIST "steers other connections to queue 3: remove it" --verify "${words[@]}"
+nic_rule_delete "$rule"
+nic_rule_add flow-type tcp4 dst-ip "$nic_address" dst-port 4420 action 0
+setup_refused ENOENT "no rule of $nic steers TCP over IPv4 to any address" --verify "${words[@]}"
+nic_rule_delete "$rule"
+nic_assert_same "what else comes"
+
 note "by the commands of the dry run"
 nic_up 4
 while read -r command; do
@@ -50,6 +59,6 @@ while read -r command; do
 done < <(sed -n 's/^ *as by: //p' <<<"$plan" | sed 's/ context [0-9]*$/ context 1/')
 nic_remember
 setup_open --verify "${words[@]}"
-assert_match "the queues" "queues 2 3 napi" "$setup_line"
+assert_match "the queues" "queues 2 3$" "$setup_line"
 setup_close
 nic_assert_same "verifying what was done by hand"

@@ -39,7 +39,7 @@ cat "$run/nic-before"
 
 note "two queues of four"
 setup_open --queues 2 --ring 1024 --serve "$nic" 0.0.0.0 4420 "$nic_address6" 4421
-assert_match "the queues" "queues 2 3 napi [0-9]+ [0-9]+ buffer_max" "$setup_line"
+assert_match "the queues" "queues 2 3$" "$setup_line"
 nic_show >"$run/nic-now"
 assert_match "header split" "TCP data split:[[:space:]]*on" "$(ethtool -g "$nic")"
 assert_match "hds-thresh" "hds-thresh 0" "$(<"$run/nic-now")"
@@ -59,8 +59,6 @@ note "a queue that restarts is served as before, or by another NAPI that is foun
 nic_queue_reset 2
 echo >&"$setup_in"
 setup_read
-assert_match "the NAPI of each queue after a restart" "napi [1-9][0-9]* [1-9][0-9]* buffer" \
-	"$setup_line"
 connections_count "$nic_address" 4420 16
 queues_assert "zero-copy queues after a restart" 0 1
 setup_close
@@ -78,9 +76,16 @@ assert_eq "packets on the zero-copy queues" "$before" \
 setup_close
 nic_assert_same "listeners on loopback addresses"
 
-note "as many as there can be"
+note "as many as the rest of the machine keeps"
 setup_open --queues auto --serve "$nic" 0.0.0.0 4420
-assert_match "the queues" "queues 1 2 3 napi" "$setup_line"
+assert_match "the queues" "queues 2 3$" "$setup_line"
+connections_count "$nic_address" 4420 4
+setup_close
+nic_assert_same "half of the queues"
+
+note "all but one, when so many are asked for"
+setup_open --queues 3 --serve "$nic" 0.0.0.0 4420
+assert_match "the queues" "queues 1 2 3$" "$setup_line"
 connections_count "$nic_address" 4420 4
 setup_close
 nic_assert_same "all queues but one"
@@ -92,12 +97,23 @@ queues_assert "the one queue" 0
 setup_close
 nic_assert_same "one queue"
 
+note "an interface that comes up while it is waited for"
+nic_link_down
+setup_start --wait 100000 --queues 2 --serve "$nic" 0.0.0.0 4420
+retry 10 grep -q "waiting for it, 100 s at most" "$run/nic-setup.log"
+nic_link_up
+setup_read
+assert_match "the queues" "open $nic .* queues 2 3$" "$setup_line"
+connections_count "$nic_address" 4420 4
+setup_close
+nic_assert_same "an interface that was waited for"
+
 note "queues are added"
 ethtool -L "$nic" combined 2
 ethtool -K "$nic" ntuple off
 nic_remember
 setup_open --queues 2 --serve "$nic" 0.0.0.0 4420
-assert_match "the queues" "queues 2 3 napi" "$setup_line"
+assert_match "the queues" "queues 2 3$" "$setup_line"
 assert_eq "channels" 4 "$(ethtool -l "$nic" | sed -n '/^Current/,$s/^Combined:[[:space:]]*//p')"
 connections_count "$nic_address" 4420 4
 setup_close
@@ -113,3 +129,23 @@ nic_remember
 setup_open --queues 2 --ring 2048 "$nic" 0.0.0.0 4420 :: 4420
 setup_close
 nic_assert_same "settings made by hand"
+
+note "rules that others made since are not put at risk"
+setup_open --queues 2 "$nic" 0.0.0.0 4420
+nic_rule_add flow-type tcp4 dst-port 81 action 0
+setup_close
+assert_match "rules are on" "ntuple-filters: on" "$(ethtool -k "$nic")"
+assert_match "the log" "ntuple-filter: off -> on: left alone: somebody else has made" \
+	"$(tail -n 20 "$run/nic-setup.log")"
+nic_rule_delete "$rule"
+ethtool -K "$nic" ntuple off
+nic_assert_same "rules of others"
+
+note "header split that was on stays on, and this is said"
+nic_split on
+nic_remember
+setup_open --queues 2 "$nic" 0.0.0.0 4420
+setup_close
+nic_assert_same "header split that was on"
+assert_match "the log" "left alone: tcp-data-split was on; .ethtool -G $nic tcp-data-split auto" \
+	"$(tail -n 20 "$run/nic-setup.log")"

@@ -33,6 +33,15 @@ nic_split on
 nic_rss 3
 nic_rule_add flow-type tcp4 dst-port 5300 action 3
 
+note "a virtual function has no counters of its own, and can be asked for them"
+echo 1 >"$nic_bus/devices/netdevsim$nic_id/sriov_numvfs"
+devlink dev eswitch set "netdevsim/netdevsim$nic_id" mode switchdev
+for path in "$nic_bus/devices/netdevsim$nic_id/net/"*; do
+	[ "${path##*/}" = "$nic" ] ||
+		assert_fails "ethtool -S ${path##*/}" "no stats" ethtool -S "${path##*/}"
+done
+echo 0 >"$nic_bus/devices/netdevsim$nic_id/sriov_numvfs"
+
 note "large packets"
 stream zc_offset:66 -- area=user offset=66
 stream zc_offset:1 -- area=udmabuf offset=1

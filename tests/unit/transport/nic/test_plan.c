@@ -60,15 +60,15 @@ static void bnxt_gets_a_context(void **state)
 {
 	(void)state;
 	nic_rig_bnxt(&facts);
-	PLAN("tcp-data-split: off -> on", "hds-thresh: 256 -> 0 bytes",
+	PLAN("tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
 	     "ordinary connections: spread over queues 0 to 3 only",
 	     "hash context 1: spreads over queues 4 to 7",
 	     "rule: TCP over IPv4 to any address port 4420 -> hash context 1");
 	assert_int_equal(plan.first, 4);
 	assert_int_equal(plan.count, 4);
 	/* The table was the device's own: undone by a reset, which the former table is not needed for. */
-	assert_int_equal(plan.step[2].from, 0);
-	assert_int_equal(plan.step[4].rule.place, NIC_PLACE_ANY);
+	assert_int_equal(plan.step[1].from, 0);
+	assert_int_equal(plan.step[3].rule.place, NIC_PLACE_ANY);
 }
 
 static void mlx5_needs_its_merging(void **state)
@@ -78,7 +78,7 @@ static void mlx5_needs_its_merging(void **state)
 	listeners[0] = nic_rig_address("192.0.2.7", 4420);
 	listeners[1] = nic_rig_address("2001:db8::7", 4421);
 	wants.n_listeners = 2;
-	PLAN("rx-gro-hw: off -> on", "tcp-data-split: off -> on",
+	PLAN("rx-gro-hw: off -> on", "tcp-data-split: unset -> on",
 	     "ordinary connections: spread over queues 0 to 11 only",
 	     "hash context 1: spreads over queues 12 to 15",
 	     "rule: TCP over IPv4 to 192.0.2.7 port 4420 -> hash context 1",
@@ -110,12 +110,18 @@ static void fbnic_is_asked_for_what_it_has(void **state)
 	nic_rig_fbnic(&facts);
 	wants.queues = 3;
 	wants.ring = 1024;
-	PLAN("receive rings: 256 -> 1024 entries",
-	     "tcp-data-split: on, from now on whatever the driver prefers",
-	     "hds-thresh: 1536 -> 0 bytes", "ordinary connections: spread over queue 0 only",
-	     "hash context 1: spreads over queues 1 to 3",
+	PLAN("combined channels: 4 -> 7",
+	     "tcp-data-split: on, from now on whatever the driver prefers, hds-thresh: 1536 -> 0 "
+	     "bytes, receive rings: 256 -> 1024 entries",
+	     "ordinary connections: spread over queues 0 to 3 only",
+	     "hash context 1: spreads over queues 4 to 6",
 	     "rule: TCP over IPv4 to any address port 4420 -> hash context 1");
-	assert_false(plan.step[1].undo);
+	assert_string_equal(nic_step_command(&plan.step[1], "eth0").s,
+			    "ethtool -G eth0 tcp-data-split on hds-thresh 0 rx 1024");
+	assert_string_equal(
+		nic_step_undo_words(&plan.step[1]).s,
+		"tcp-data-split stays on (auto lets the driver choose again), hds-thresh "
+		"back to 1536 bytes, receive rings back to 256 entries");
 }
 
 static void ena_cannot(void **state)
@@ -132,7 +138,7 @@ static void one_queue_needs_no_context(void **state)
 	(void)state;
 	nic_rig_bnxt(&facts);
 	wants.queues = 1;
-	PLAN("tcp-data-split: off -> on", "hds-thresh: 256 -> 0 bytes",
+	PLAN("tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
 	     "ordinary connections: spread over queues 0 to 6 only",
 	     "rule: TCP over IPv4 to any address port 4420 -> queue 7");
 }
@@ -144,22 +150,30 @@ static void queues_are_added_when_too_few(void **state)
 	wants.queues = 8;
 	wants.queues_auto = false;
 	/* The rest of the machine keeps what it had. */
-	PLAN("combined channels: 8 -> 16", "tcp-data-split: off -> on",
-	     "hds-thresh: 256 -> 0 bytes", "ordinary connections: spread over queues 0 to 7 only",
+	PLAN("combined channels: 8 -> 16",
+	     "tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
+	     "ordinary connections: spread over queues 0 to 7 only",
 	     "hash context 1: spreads over queues 8 to 15",
 	     "rule: TCP over IPv4 to any address port 4420 -> hash context 1");
 	/* ... or what the hardware leaves it. */
 	facts.channels.combined_max = 10;
-	PLAN("combined channels: 8 -> 10", "tcp-data-split: off -> on",
-	     "hds-thresh: 256 -> 0 bytes", "ordinary connections: spread over queues 0 to 1 only",
+	PLAN("combined channels: 8 -> 10",
+	     "tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
+	     "ordinary connections: spread over queues 0 to 1 only",
 	     "hash context 1: spreads over queues 2 to 9",
 	     "rule: TCP over IPv4 to any address port 4420 -> hash context 1");
 	facts.channels.combined_max = 8;
 	expect_refusal(-EINVAL, "8 of zero-copy would leave none");
+	/* As many as there are workers, but no more than the rest of the machine keeps. */
 	wants.queues_auto = true;
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
-	assert_int_equal(plan.first, 1);
-	assert_int_equal(plan.count, 7);
+	assert_int_equal(plan.first, 4);
+	assert_int_equal(plan.count, 4);
+	facts.channels.combined_max = 11;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	assert_string_equal(nic_step_words(&plan.step[0]).s, "combined channels: 8 -> 11");
+	assert_int_equal(plan.first, 6);
+	assert_int_equal(plan.count, 5);
 }
 
 static void receive_channels_are_added_too(void **state)
@@ -169,9 +183,23 @@ static void receive_channels_are_added_too(void **state)
 	nic_rig_queues(&facts, 2, 16, false);
 	nic_rig_table(&facts, 128, 2);
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
-	assert_string_equal(nic_step_words(&plan.step[0]).s, "rx channels: 2 -> 6");
-	assert_int_equal(plan.first, 2);
+	assert_string_equal(nic_step_words(&plan.step[0]).s, "rx channels: 2 -> 8");
+	assert_int_equal(plan.first, 4);
 	assert_int_equal(plan.count, 4);
+}
+
+/* Channels of receive alone, on a device that could have combined ones too. */
+static void channels_are_added_of_the_sort_in_use(void **state)
+{
+	(void)state;
+	nic_rig_bnxt(&facts);
+	facts.channels = (struct nic_channels){
+		.known = true, .rx = 8, .rx_max = 32, .combined_max = 16
+	};
+	wants.queues = 16;
+	wants.queues_auto = false;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	assert_string_equal(nic_step_words(&plan.step[0]).s, "rx channels: 8 -> 24");
 }
 
 static void a_single_queue_is_too_few(void **state)
@@ -216,12 +244,12 @@ static void a_table_made_by_hand_comes_back(void **state)
 	nic_rig_bnxt(&facts);
 	facts.table.queue[5] = 7;
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
-	assert_int_equal(plan.step[2].kind, NIC_STEP_SPREAD);
-	assert_int_equal(plan.step[2].from, 128);
+	assert_int_equal(plan.step[1].kind, NIC_STEP_SPREAD);
+	assert_int_equal(plan.step[1].from, 128);
 	assert_memory_equal(&plan.former, &facts.table, sizeof(plan.former));
 	/* One that leaves our queues out already is left alone. */
 	nic_rig_table(&facts, 128, 3);
-	PLAN("tcp-data-split: off -> on", "hds-thresh: 256 -> 0 bytes",
+	PLAN("tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
 	     "hash context 1: spreads over queues 4 to 7",
 	     "rule: TCP over IPv4 to any address port 4420 -> hash context 1");
 }
@@ -236,7 +264,7 @@ static void contexts_of_others_are_kept(void **state)
 	facts.context[1].id = 3;
 	nic_set_add(&facts.context[1].queues, 3);
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
-	assert_int_equal(plan.step[3].to, 2);
+	assert_int_equal(plan.step[2].to, 2);
 	nic_set_add(&facts.context[1].queues, 4);
 	expect_refusal(-EEXIST, "hash context 3 of eth0 spreads other connections over queue 4");
 }
@@ -266,6 +294,68 @@ static void rules_of_others_are_kept(void **state)
 	assert_non_null(strstr(why.s, "ethtool -N eth0 delete 1023"));
 }
 
+static void rules_that_overlap_ours(void **state)
+{
+	struct nic_rule *rule = &facts.rules.rule[0];
+	struct sockaddr_storage one = nic_rig_address("192.0.2.7", 4420);
+
+	(void)state;
+	nic_rig_bnxt(&facts);
+	facts.rules.n = 1;
+	*rule = nic_rule_of(&one);
+	rule->to = 2;
+	rule->place = 5;
+	/* For one of the addresses; for some ports; to nowhere. */
+	expect_refusal(-EEXIST, "eth0 has a rule already for TCP over IPv4 to 192.0.2.7 port 4420");
+	*rule = nic_rule_of(&listeners[0]);
+	rule->source_mask = 1;
+	expect_refusal(-EEXIST, "eth0 has a rule already for TCP over IPv4 to any address port 4420");
+	rule->discard = true;
+	expect_refusal(-EEXIST, "eth0 has a rule already");
+	/* One that cannot be judged is told of. */
+	*rule = (struct nic_rule){ .other = true, .place = 5 };
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	assert_non_null(strstr(plan.remark.s, "the rule at place 5 of eth0 cannot be judged"));
+	rule->apart = true;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	assert_string_equal(plan.remark.s, "");
+}
+
+static void rules_that_others_made_while_the_feature_was_off(void **state)
+{
+	(void)state;
+	nic_rig_gve(&facts);
+	facts.rules.n = 1;
+	facts.rules.rule[0] = nic_rule_of(&listeners[0]);
+	facts.rules.rule[0].port = 80;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	assert_string_equal(plan.step[1].feature, "rx-ntuple-filter");
+	assert_int_equal(plan.step[1].from, 1);
+}
+
+static void flows_that_the_kernel_steers(void **state)
+{
+	(void)state;
+	nic_rig_bnxt(&facts);
+	nic_set_add(&facts.flows, 3); /* none of ours */
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	nic_set_add(&facts.flows, 6);
+	expect_refusal(-EEXIST, "write 0 to /sys/class/net/eth0/queues/rx-6/rps_flow_cnt");
+}
+
+static void what_passes_through_a_bridge(void **state)
+{
+	(void)state;
+	nic_rig_bnxt(&facts);
+	strcpy(facts.link.port_of, "bridge");
+	expect_refusal(-EINVAL, "eth0 is a port of a bridge");
+	listeners[0] = nic_rig_address("192.0.2.7", 4420);
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	strcpy(facts.link.port_of, "bond");
+	listeners[0] = nic_rig_address("::", 4420);
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+}
+
 static void a_full_table_of_rules(void **state)
 {
 	(void)state;
@@ -292,7 +382,7 @@ static void listeners_that_count(void **state)
 	listeners[2] = nic_rig_address("::", 4420);
 	listeners[3] = nic_rig_address("::", 4420); /* twice the same: one rule */
 	wants.n_listeners = 4;
-	PLAN("tcp-data-split: off -> on", "hds-thresh: 256 -> 0 bytes",
+	PLAN("tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes",
 	     "ordinary connections: spread over queues 0 to 6 only",
 	     "rule: TCP over IPv6 to any address port 4420 -> queue 7");
 }
@@ -326,14 +416,11 @@ static void interfaces_without_queues_of_their_own(void **state)
 
 	(void)state;
 	nic_rig_bnxt(&facts);
-	strcpy(facts.link.lower, "eth1, eth2");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		strcpy(facts.link.kind, kinds[i]);
-		expect_refusal(-ENOTSUP, "name the interfaces below it instead (eth1, eth2)");
+		expect_refusal(-ENOTSUP, "name what it is made of instead");
 		assert_non_null(strstr(why.s, kinds[i]));
 	}
-	strcpy(facts.link.lower, "eth1");
-	expect_refusal(-ENOTSUP, "name the interface below it instead (eth1)");
 	strcpy(facts.link.kind, "netdevsim");
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
 }
@@ -358,19 +445,21 @@ static void each_thing_that_is_missing(void **state)
 	expect_refusal(-ENOTSUP, "kernel.io_uring_disabled");
 	nic_rig_bnxt(&facts);
 	facts.rules.known = false;
+	facts.rules.error = -EOPNOTSUPP;
 	expect_refusal(-ENOTSUP, "no steering rules (ntuple filters)");
+	facts.rules.error = -E2BIG;
+	expect_refusal(-E2BIG, "eth0 has more than 1024 steering rules");
 	nic_rig_bnxt(&facts);
 	facts.hash_known = false;
 	expect_refusal(-ENOTSUP, "receive hash (RSS)");
-	nic_rig_bnxt(&facts);
-	facts.hash_settable = false;
-	expect_refusal(-ENOTSUP, "cannot set the receive hash");
 	nic_rig_mlx5(&facts);
 	facts.gro_hw.changeable = false;
 	expect_refusal(-ENOTSUP, "ConnectX-7");
 	nic_rig_gve(&facts);
 	facts.rings.split = NIC_SPLIT_UNKNOWN;
 	expect_refusal(-ENOTSUP, "this driver needs a machine type with the DQO RDA queue format");
+	assert_non_null(strstr(why.s, "such as those of bnxt_en, mlx5_core, gve, fbnic"));
+	assert_null(strstr(why.s, "netdevsim"));
 }
 
 static void numbers_that_do_not_fit(void **state)
@@ -403,9 +492,9 @@ static void verify_names_what_to_do(void **state)
 	(void)state;
 	nic_rig_bnxt(&facts);
 	wants.setup = false;
-	expect_refusal(-ENOENT, "ethtool -G eth0 tcp-data-split on, or set setup = yes");
+	expect_refusal(-ENOENT, "ethtool -G eth0 tcp-data-split on hds-thresh 0, or set setup = yes");
 	facts.rings.split = NIC_SPLIT_ON;
-	expect_refusal(-ENOENT, "ethtool -G eth0 hds-thresh 0");
+	expect_refusal(-ENOENT, "ethtool -G eth0 tcp-data-split on hds-thresh 0, or set setup = yes");
 	facts.rings.thresh = 0;
 	expect_refusal(-ENOENT, "ethtool -X eth0 start 0 equal 4");
 	nic_rig_table(&facts, 128, 4);
@@ -431,10 +520,90 @@ static void verify_names_what_to_do(void **state)
 	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
 	nic_set_add(&facts.context[0].queues, 1);
 	expect_refusal(-ENOENT, "no rule of eth0 steers");
+	facts.n_contexts = 0;
+	facts.rules.rule[0].to_context = false;
+	facts.rules.rule[0].to = 5;
 	/* More queues are not made. */
 	wants.queues = 9;
 	wants.queues_auto = false;
 	expect_refusal(-EINVAL, "9 of zero-copy would leave none");
+}
+
+/* An interface that is ready, with one rule for the listener, to queue 5. */
+static void ready(void)
+{
+	nic_rig_bnxt(&facts);
+	facts.rings.split = NIC_SPLIT_ON;
+	facts.rings.thresh = 0;
+	nic_rig_table(&facts, 128, 4);
+	wants.setup = false;
+	facts.rules.n = 1;
+	facts.rules.rule[0] = nic_rule_of(&listeners[0]);
+	facts.rules.rule[0].to = 5;
+}
+
+static void verify_wants_all_ports_of_hosts(void **state)
+{
+	struct nic_rule *rule = facts.rules.rule;
+
+	(void)state;
+	ready();
+	rule[0].source_mask = 6;
+	expect_refusal(-ENOENT, "no rule of eth0 steers TCP over IPv4");
+	for (uint16_t i = 1; i < 4; i++) {
+		rule[i] = rule[0];
+		rule[i].source = (uint16_t)(i << 1);
+		rule[i].to = 4u + i;
+	}
+	facts.rules.n = 3;
+	expect_refusal(-ENOENT, "no rule of eth0 steers TCP over IPv4");
+	facts.rules.n = 4;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	/* Rules for single addresses do not make one for all. */
+	for (unsigned i = 0; i < 4; i++) {
+		struct sockaddr_storage ss = nic_rig_address("192.0.2.7", 4420);
+
+		rule[i] = nic_rule_of(&ss);
+		rule[i].to = 5;
+	}
+	expect_refusal(-ENOENT, "no rule of eth0 steers TCP over IPv4 to any address");
+	listeners[0] = nic_rig_address("192.0.2.7", 4420);
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	/* One that leads away, for one of the addresses. */
+	listeners[0] = nic_rig_address("0.0.0.0", 4420);
+	ready();
+	rule[1] = rule[0];
+	rule[1].any_address = false;
+	rule[1].address[0] = 10;
+	rule[1].to = 1;
+	facts.rules.n = 2;
+	expect_refusal(-ENOENT, "no rule of eth0 steers TCP over IPv4");
+}
+
+static void verify_wants_nothing_else_on_the_queues(void **state)
+{
+	struct nic_rule *rule = facts.rules.rule;
+
+	(void)state;
+	ready();
+	facts.rules.n = 2;
+	rule[1] = rule[0];
+	rule[1].port = 80;
+	rule[1].place = 9;
+	expect_refusal(-EEXIST, "the rule at place 9 of eth0 steers other connections to queue 5");
+	rule[1].to_context = true;
+	rule[1].to = 2;
+	facts.n_contexts = 1;
+	facts.context[0].id = 2;
+	nic_set_add(&facts.context[0].queues, 0);
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	nic_set_add(&facts.context[0].queues, 7);
+	expect_refusal(-EEXIST, "steers other connections to queue 7");
+	/* A rule that cannot be judged may be for the listener; one of another protocol is not. */
+	rule[1].other = true;
+	assert_int_equal(nic_plan_make(&plan, &facts, &wants, &why), 0);
+	rule[1].apart = true;
+	expect_refusal(-EEXIST, "steers other connections to queue 7");
 }
 
 static void random_nic(struct unit_random *r)
@@ -450,6 +619,8 @@ static void random_nic(struct unit_random *r)
 	nic_rig_table(&facts, facts.table.n, 1 + unit_random_below(r, queues));
 	facts.rings.thresh = facts.rings.thresh_known ? unit_random_below(r, 2) * 256 : 0;
 	facts.rings.split = 1 + unit_random_below(r, 2);
+	if (!strcmp(facts.driver, "mlx5_core") && unit_random_below(r, 2))
+		facts.rings.split = NIC_SPLIT_UNKNOWN;
 	facts.no_port_masks = unit_random_below(r, 2);
 	wants.setup = true;
 	wants.queues = 1 + unit_random_below(r, 16);
@@ -477,6 +648,7 @@ static void what_is_set_up_is_what_is_verified(void **state)
 		first = plan.first;
 		count = plan.count;
 		assert_true(first > 0 && count > 0 && count <= wants.queues);
+		assert_true(count <= first || !wants.queues_auto);
 		for (unsigned i = 0; i < plan.n_steps; i++)
 			nic_rig_take(&facts, &plan.step[i]);
 		assert_int_equal(first + count, facts.n_queues);
@@ -509,9 +681,10 @@ static void the_text_says_all(void **state)
 	assert_non_null(strstr(text,
 			       "zero-copy queues 4 to 7, for workers 0 to 3; queues 0 to 3 for "
 			       "the rest"));
-	assert_non_null(strstr(text, "1. tcp-data-split: off -> on\n"
-				     "     as by: ethtool -G eth0 tcp-data-split on\n"
-				     "     at stop: tcp-data-split off again\n"));
+	assert_non_null(strstr(text, "1. tcp-data-split: off -> on, hds-thresh: 256 -> 0 bytes\n"
+				     "     as by: ethtool -G eth0 tcp-data-split on hds-thresh 0\n"
+				     "     at stop: tcp-data-split off again, hds-thresh back to 256 "
+				     "bytes\n"));
 	free(text);
 }
 
@@ -526,11 +699,16 @@ int main(void)
 		cmocka_unit_test_setup(one_queue_needs_no_context, reset),
 		cmocka_unit_test_setup(queues_are_added_when_too_few, reset),
 		cmocka_unit_test_setup(receive_channels_are_added_too, reset),
+		cmocka_unit_test_setup(channels_are_added_of_the_sort_in_use, reset),
 		cmocka_unit_test_setup(a_single_queue_is_too_few, reset),
 		cmocka_unit_test_setup(queues_that_are_taken, reset),
 		cmocka_unit_test_setup(a_table_made_by_hand_comes_back, reset),
 		cmocka_unit_test_setup(contexts_of_others_are_kept, reset),
 		cmocka_unit_test_setup(rules_of_others_are_kept, reset),
+		cmocka_unit_test_setup(rules_that_overlap_ours, reset),
+		cmocka_unit_test_setup(rules_that_others_made_while_the_feature_was_off, reset),
+		cmocka_unit_test_setup(flows_that_the_kernel_steers, reset),
+		cmocka_unit_test_setup(what_passes_through_a_bridge, reset),
 		cmocka_unit_test_setup(a_full_table_of_rules, reset),
 		cmocka_unit_test_setup(listeners_that_count, reset),
 		cmocka_unit_test_setup(too_many_rules, reset),
@@ -539,6 +717,8 @@ int main(void)
 		cmocka_unit_test_setup(each_thing_that_is_missing, reset),
 		cmocka_unit_test_setup(numbers_that_do_not_fit, reset),
 		cmocka_unit_test_setup(verify_names_what_to_do, reset),
+		cmocka_unit_test_setup(verify_wants_all_ports_of_hosts, reset),
+		cmocka_unit_test_setup(verify_wants_nothing_else_on_the_queues, reset),
 		cmocka_unit_test_setup(what_is_set_up_is_what_is_verified, reset),
 		cmocka_unit_test_setup(the_text_says_all, reset),
 	};

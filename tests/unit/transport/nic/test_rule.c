@@ -77,9 +77,13 @@ static void rules_of_another_sort(void **state)
 	(void)state;
 	nic_rule_encode(&rule, &nfc);
 	nfc.fs.flow_type = UDP_V4_FLOW;
-	assert_true(nic_rule_decode(&nfc).other);
+	assert_true(nic_rule_decode(&nfc).other && nic_rule_decode(&nfc).apart);
+	nfc.fs.flow_type = SCTP_V6_FLOW | FLOW_EXT;
+	assert_true(nic_rule_decode(&nfc).other && nic_rule_decode(&nfc).apart);
+	nfc.fs.flow_type = IPV4_USER_FLOW;
+	assert_true(nic_rule_decode(&nfc).other && !nic_rule_decode(&nfc).apart);
 	nfc.fs.flow_type = TCP_V4_FLOW | FLOW_EXT;
-	assert_true(nic_rule_decode(&nfc).other);
+	assert_true(nic_rule_decode(&nfc).other && !nic_rule_decode(&nfc).apart);
 	nic_rule_encode(&rule, &nfc);
 	nfc.fs.m_u.tcp_ip4_spec.ip4src = 0xff;
 	assert_true(nic_rule_decode(&nfc).other);
@@ -94,6 +98,38 @@ static void rules_of_another_sort(void **state)
 	assert_true(nic_rule_decode(&nfc).other);
 	rule = nic_rule_decode(&nfc);
 	assert_false(nic_rule_same_match(&rule, &rule));
+}
+
+static struct nic_rule rule_to(const char *address, uint16_t source, uint16_t mask)
+{
+	struct sockaddr_storage ss = nic_rig_address(address, 4420);
+	struct nic_rule rule = nic_rule_of(&ss);
+
+	rule.source = source;
+	rule.source_mask = mask;
+	return rule;
+}
+
+static void rules_that_overlap(void **state)
+{
+	const struct nic_rule any = rule_to("0.0.0.0", 0, 0), one = rule_to("192.0.2.7", 0, 0),
+			      two = rule_to("192.0.2.8", 0, 0), six = rule_to("::", 0, 0),
+			      even = rule_to("0.0.0.0", 0, 1), odd = rule_to("192.0.2.7", 1, 1),
+			      high = rule_to("192.0.2.7", 2, 2);
+	struct nic_rule rule = any;
+
+	(void)state;
+	assert_true(nic_rule_overlaps(&any, &one) && nic_rule_overlaps(&one, &any));
+	assert_true(nic_rule_overlaps(&one, &one) && nic_rule_overlaps(&one, &odd));
+	assert_false(nic_rule_overlaps(&one, &two));
+	assert_false(nic_rule_overlaps(&any, &six));
+	assert_false(nic_rule_overlaps(&even, &odd));
+	assert_true(nic_rule_overlaps(&even, &high));
+	rule.port++;
+	assert_false(nic_rule_overlaps(&rule, &one));
+	rule = any;
+	rule.other = true;
+	assert_false(nic_rule_overlaps(&rule, &one) || nic_rule_overlaps(&one, &rule));
 }
 
 static void where_rules_lead(void **state)
@@ -142,6 +178,7 @@ int main(void)
 		cmocka_unit_test(rules_come_back_alike),
 		cmocka_unit_test(the_kernel_gets_network_order),
 		cmocka_unit_test(rules_of_another_sort),
+		cmocka_unit_test(rules_that_overlap),
 		cmocka_unit_test(where_rules_lead),
 		cmocka_unit_test(words),
 	};
