@@ -71,7 +71,7 @@ struct config_nic {
 	struct config_where where;
 	unsigned queues;            /* for zero-copy receive; 0: one for each worker */
 	enum config_nic_memory memory;
-	uint32_t buffer;            /* bytes of one receive buffer; 0: a page */
+	uint32_t buffer;            /* bytes of one receive buffer; 0: auto */
 	uint32_t ring;              /* entries of a receive ring; 0: as it is */
 	bool setup;                 /* false: the NIC is prepared by somebody else */
 };

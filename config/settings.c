@@ -154,7 +154,8 @@ const struct setting settings[] = {
 		.min = HOST_PAGE_SIZE, .max = 2ull << 20, .power_of_two = true, .zero = "auto",
 		.def = "auto",
 		.help = "Length of one receive buffer, for NICs that take longer ones than a page. "
-			"auto: a page. There are to be at least 256 in [memory] receive.",
+			"auto: as long as NIC and memory admit with 4096 of them in [memory] receive. "
+			"There are to be at least 256.",
 	}, {
 		ROW(NIC, nic, ring), .key = "ring", .type = &value_number,
 		.min = 64, .max = 32768, .zero = "auto", .def = "auto",

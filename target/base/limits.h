@@ -9,6 +9,7 @@ enum limits {
 	MAX_LISTENERS = 32,
 	MAX_NICS = 8,
 	RECEIVE_BUFFERS_MIN = 256,    /* in a receive area: commands and hosts share them one by one */
+	RECEIVE_BUFFERS_AUTO = 4096,  /* from which on they are made longer */
 	MAX_TRANSPORTS = 2,
 	MAX_SUBSYSTEMS = 256,
 	MAX_REFERRALS = 64,

@@ -25,6 +25,7 @@ enum {
 
 struct nic {
 	unsigned ifindex;
+	uint32_t buffer_max;
 	char describe[192];
 	struct nic_state state;
 	struct nic_plan plan;
@@ -236,8 +237,11 @@ static int set_up(struct nic *nic, struct nic_facts *facts, const struct nic_wan
 
 static void facts_take(struct nic *nic, const struct nic_facts *facts)
 {
+	const struct nic_driver *driver = nic_driver_find(facts->driver);
+
+	nic->buffer_max = driver ? driver->buffer_max : 0;
 	nic_facts_describe(facts, nic->describe, sizeof(nic->describe));
-	if (!nic_driver_find(facts->driver))
+	if (!driver)
 		log_warning(
 			"%s: the driver %s is not known to be able to do zero-copy receive; the "
 			"kernel will say",
@@ -378,6 +382,11 @@ unsigned nic_queue(const struct nic *nic, unsigned index)
 {
 	assert(index < nic->plan.count);
 	return nic->plan.first + index;
+}
+
+uint32_t nic_buffer_max(const struct nic *nic)
+{
+	return nic->buffer_max;
 }
 
 const char *nic_describe(const struct nic *nic)

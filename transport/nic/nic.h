@@ -92,6 +92,9 @@ unsigned nic_ifindex(const struct nic *nic);
 /* How many zero-copy queues there are, 1..NIC_MAX_QUEUES: at most what was asked for. */
 unsigned nic_queues(const struct nic *nic);
 
+/* Bytes of the longest receive buffer that its driver is known to take; 0: a page. */
+uint32_t nic_buffer_max(const struct nic *nic);
+
 /* The interface's number of the zero-copy queue @index, 0..nic_queues() - 1. Worker @index owns it. */
 unsigned nic_queue(const struct nic *nic, unsigned index);
 

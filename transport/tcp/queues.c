@@ -149,6 +149,21 @@ static int queue_open(struct worker *worker, unsigned place, unsigned part,
 	return 0;
 }
 
+/*
+ * Fragments cost, not bytes. So receive buffers are as long as the NIC takes them, if there are enough of
+ * them for packets that fill none. 0: a page, which asks nothing of the NIC.
+ */
+static uint32_t buffer_auto(const struct interface *interface, const struct worker *worker)
+{
+	uint64_t most = MIN((uint64_t)nic_buffer_max(interface->nic),
+			    worker->receive.bytes / RECEIVE_BUFFERS_AUTO);
+	uint32_t bytes = HOST_PAGE_SIZE;
+
+	while (bytes * 2 <= most)
+		bytes *= 2;
+	return bytes > HOST_PAGE_SIZE ? bytes : 0;
+}
+
 static int nic_queue_open(const struct interface *interface, unsigned index, unsigned part,
 			  const struct config *config, unsigned *wait_ms, struct nic_why *why)
 {
@@ -174,7 +189,15 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 			return options.dmabuf_fd;
 		}
 	}
+	if (!options.buffer)
+		options.buffer = buffer_auto(interface, worker);
 	rc = queue_open(worker, part, part, &options, why);
+	/* The memory may be too scattered, or the NIC of a kind with less than its driver has. */
+	if ((rc == -ERANGE || rc == -EINVAL || rc == -EOPNOTSUPP) && !interface->config->buffer &&
+	    options.buffer) {
+		options.buffer = 0;
+		rc = queue_open(worker, part, part, &options, why);
+	}
 	if (options.dmabuf_fd >= 0)
 		close(options.dmabuf_fd); /* the ring has its own hold on it */
 	return rc;

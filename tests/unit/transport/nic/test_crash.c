@@ -113,7 +113,7 @@ static void recover(void)
 /* Runs @process until its death at the moment @at; false: it survived. */
 static bool dies(void (*process)(void), unsigned at)
 {
-	bool dead = true;
+	volatile bool dead = true; /* across longjmp() */
 
 	death = at;
 	if (!setjmp(grave)) {
