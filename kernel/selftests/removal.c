@@ -273,7 +273,7 @@ static void test_races(struct disk *disk)
 	rc = pthread_create(&registrar.thread, NULL, registrar_thread, &registrar);
 	if (rc)
 		fatal("no thread for registrations: %s", result_text(-rc));
-	exporter_mover_start(&mover, &buffer, 0, 0);
+	exporter_mover_start(&mover, &buffer, 1, 0);
 	check(load_progress_wait(&load, PROGRESS), "I/O with moves and registrations");
 	check(registrar_progress_wait(&registrar), "registrations with I/O and moves");
 	check_controller_removed(&controllers[0]);
