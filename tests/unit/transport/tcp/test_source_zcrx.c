@@ -106,15 +106,14 @@ static struct conn *conn_make(int fd)
 /* The kernel brings @len bytes in a chunk of their own. */
 static void bring(struct conn *conn, const void *p, uint32_t len)
 {
-	struct {
-		struct io_uring_cqe cqe;
-		struct io_uring_zcrx_cqe extra;
-	} done = { 0 };
+	/* A completion of 32 bytes. */
+	uint64_t done[4] = { 0 };
+	struct io_uring_zcrx_cqe *extra = (struct io_uring_zcrx_cqe *)&done[2];
 	uint32_t chunk = kernel.next++ % CHUNKS;
 
 	memcpy((char *)worker.area.base + POOL + ((size_t)chunk << SHIFT), p, len);
-	done.extra.off = (uint64_t)chunk << SHIFT;
-	worker.loop.cqe = &done.cqe;
+	extra->off = (uint64_t)chunk << SHIFT;
+	worker.loop.cqe = (struct io_uring_cqe *)done;
 	conn->rx_op.done(&conn->rx_op, (int)len, MORE);
 	ring_forget();
 }
