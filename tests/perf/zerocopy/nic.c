@@ -30,18 +30,19 @@ static void ethtool(int fd, const char *name, void *request)
 /* @strings: as many as there are, at most STATS_MAX. */
 static void strings_read(int fd, const char *name, struct ethtool_gstrings *strings)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} set = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1 << ETH_SS_STATS } };
+	/* With one number behind it, as one set is asked for. */
+	uint64_t memory[sizeof(struct ethtool_sset_info) / sizeof(uint64_t) + 1] = { 0 };
+	struct ethtool_sset_info *info = (struct ethtool_sset_info *)memory;
 
-	ethtool(fd, name, &set);
-	if (!set.info.sset_mask || set.count > STATS_MAX)
+	info->cmd = ETHTOOL_GSSET_INFO;
+	info->sset_mask = 1 << ETH_SS_STATS;
+	ethtool(fd, name, info);
+	if (!info->sset_mask || info->data[0] > STATS_MAX)
 		errx(1, "%s has no statistics, or too many", name);
 	*strings = (struct ethtool_gstrings){
 		.cmd = ETHTOOL_GSTRINGS,
 		.string_set = ETH_SS_STATS,
-		.len = set.count,
+		.len = info->data[0],
 	};
 	ethtool(fd, name, strings);
 }
