@@ -124,13 +124,16 @@ ethtool -K "$nic" ntuple on
 note "settings made by hand come back"
 ethtool -X "$nic" weight 4 2 1 1
 ethtool -G "$nic" rx 256
-ethtool -N "$nic" flow-type tcp4 dst-port 80 action 1
+nic_rule_add flow-type tcp4 dst-port 80 action 1
 nic_remember
 setup_open --queues 2 --ring 2048 "$nic" 0.0.0.0 4420 :: 4420
 setup_close
 nic_assert_same "settings made by hand"
+nic_rule_delete "$rule"
 
 note "rules that others made since are not put at risk"
+ethtool -K "$nic" ntuple off
+nic_remember
 setup_open --queues 2 "$nic" 0.0.0.0 4420
 nic_rule_add flow-type tcp4 dst-port 81 action 0
 setup_close
