@@ -34,8 +34,8 @@ serves zcrx-device 4096 "memory = dmabuf"
 note "memory that is too scattered for large buffers"
 zcrx_config "buffer = 64K"
 target_start_default
-assert_match "receive rung" "^recv: .*queue [23] of $nic: the memory is too scattered for buffers of \
-that length; provide huge pages" "$(zcrx_rung)"
+assert_match "receive rung" "^recv: .*queue [23] of $nic: the memory is too scattered for buffers \
+of that length; provide huge pages" "$(zcrx_rung)"
 target_stop
 
 echo 64 >/proc/sys/vm/nr_hugepages
