@@ -117,6 +117,25 @@ static bool memory_is_urgent(const struct cmd *cmd)
 	       (cmd->queue->qid && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST);
 }
 
+/*
+ * Data in a capsule is all there soon, so what it takes comes back when its disk has it: a disk that is
+ * stuck keeps it. So a namespace gets no more when such data has four times what is left. Not for
+ * fused commands, whose first halves may wait for what lies behind a capsule.
+ */
+static uint64_t *capsule_share(const struct cmd *cmd)
+{
+	if (!cmd->in_capsule || !cmd->ns || (cmd->sqe.flags & NVME_FUSE_MASK))
+		return NULL;
+	return &cmd->queue->worker->capsule_bytes[cmd->ns->index];
+}
+
+static bool capsule_in_share(const struct cmd *cmd)
+{
+	const uint64_t *share = capsule_share(cmd);
+
+	return !share || !*share || *share <= 4 * cmd->queue->worker->pool.free_bytes;
+}
+
 /* Would the command leave the reserve alone? */
 static bool memory_above_reserve(const struct cmd *cmd)
 {
@@ -157,11 +176,17 @@ static int cmd_get_memory(struct cmd *cmd)
 {
 	const struct pool *pool = &cmd->queue->worker->pool;
 	uint64_t free_bytes = pool->free_bytes;
+	uint64_t *share;
 	int rc = cmd_get_buffers(cmd);
 
 	cmd->queue->memory_bytes += free_bytes - pool->free_bytes;
 	if (rc)
 		return rc;
+	share = capsule_share(cmd);
+	if (share) {
+		cmd->capsule_bytes = (uint32_t)(free_bytes - pool->free_bytes);
+		*share += cmd->capsule_bytes;
+	}
 	if (cmd->direction != CMD_DATA_NONE) {
 		cmd->data.n = 1;
 		cmd->data.len = cmd->data_len;
@@ -188,6 +213,9 @@ static void cmd_put_memory(struct cmd *cmd)
 	if (cmd->scratch.area)
 		pool_put(&worker->pool, &cmd->scratch);
 	cmd->queue->memory_bytes -= worker->pool.free_bytes - free_bytes;
+	if (cmd->capsule_bytes)
+		worker->capsule_bytes[cmd->ns->index] -= cmd->capsule_bytes;
+	cmd->capsule_bytes = 0;
 	worker->memory_freed |= cmd->memory == CMD_MEMORY_POOL || cmd->scratch.area;
 	cmd->memory = CMD_MEMORY_NONE;
 	cmd->scratch.area = NULL;
@@ -202,6 +230,10 @@ static void cmd_wait_memory(struct cmd *cmd)
 	/* Next after its first half, or it would wait for those who wait for what that one holds. */
 	if (cmd_is_fused_second(cmd)) {
 		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
+		return;
+	}
+	if (!capsule_in_share(cmd)) {
+		list_add_tail(&worker->urgent_full, &cmd->wait_link);
 		return;
 	}
 	if (memory_is_urgent(cmd)) {
@@ -255,16 +287,21 @@ static int queue_serve_memory(struct queue *queue)
 	return 0;
 }
 
-/* False when one of them has to wait on. */
+/* False when one of them has to wait on, and not for its namespace's share. */
 static bool serve_urgent_waiters(struct worker *worker)
 {
+	list_splice_tail(&worker->urgent_waiters, &worker->urgent_full);
 	while (!list_empty(&worker->urgent_waiters)) {
 		struct cmd *cmd = list_first(&worker->urgent_waiters, struct cmd, wait_link);
+		bool full = !capsule_in_share(cmd);
 
-		if (cmd_get_memory(cmd))
+		if (!full && cmd_get_memory(cmd))
 			return false;
 		list_del(&cmd->wait_link);
-		cmd_proceed(cmd);
+		if (full)
+			list_add_tail(&worker->urgent_full, &cmd->wait_link);
+		else
+			cmd_proceed(cmd);
 	}
 	return true;
 }
@@ -299,7 +336,7 @@ static bool cmd_may_overtake(const struct cmd *cmd)
 	if (cmd_is_fused_second(cmd))
 		return true;
 	if (memory_is_urgent(cmd))
-		return list_empty(&queue->worker->urgent_waiters);
+		return list_empty(&queue->worker->urgent_waiters) && capsule_in_share(cmd);
 	return list_empty(&queue->memory_waiters) && !queue->worker->memory_starved &&
 	       memory_in_share(cmd) && memory_above_reserve(cmd);
 }

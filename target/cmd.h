@@ -59,6 +59,7 @@ struct cmd {
 	uint32_t scratch_len;  /* bytes of scratch that the parser asked for */
 	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
 	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
+	uint32_t capsule_bytes; /* that it has of worker->capsule_bytes */
 	struct spanv data;     /* data_len bytes of payload, once there is memory */
 	struct span span0;
 	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */

@@ -31,7 +31,8 @@ static void worker_after_batch(struct loop *loop)
 			transports[i]->flush(worker);
 	} while (!list_empty(&worker->queues_waiting) ||
 		 (worker->memory_freed &&
-		  (!list_empty(&worker->queues_hungry) || !list_empty(&worker->urgent_waiters))));
+		  (!list_empty(&worker->queues_hungry) || !list_empty(&worker->urgent_waiters) ||
+		   !list_empty(&worker->urgent_full))));
 }
 
 /* Only memory that direct I/O cannot pin may have to be copied on its way. */
@@ -124,6 +125,7 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 	};
 	list_init(&worker->queues_hungry);
 	list_init(&worker->urgent_waiters);
+	list_init(&worker->urgent_full);
 	list_init(&worker->queues_waiting);
 	list_init(&worker->queues);
 	rc = loop_init(&worker->loop, &loop_options);
@@ -138,9 +140,15 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 					  "");
 		return rc;
 	}
+	worker->capsule_bytes = calloc(options->backends, sizeof(*worker->capsule_bytes));
+	if (!worker->capsule_bytes && options->backends) {
+		log_error("worker %u: no memory", worker->index);
+		rc = -ENOMEM;
+		goto fail_loop;
+	}
 	rc = worker_init_memory(worker, options);
 	if (rc)
-		goto fail_loop;
+		goto fail_capsules;
 	for (unsigned i = 0; transports[i]; i++) {
 		rc = transports[i]->worker_init(worker);
 		if (rc) {
@@ -157,6 +165,8 @@ fail_memory:
 	area_unregister_fixed(&worker->area, &worker->loop);
 	pool_fini(&worker->pool);
 	area_destroy(&worker->area);
+fail_capsules:
+	free(worker->capsule_bytes);
 fail_loop:
 	loop_fini(&worker->loop);
 	return rc;
@@ -176,6 +186,7 @@ void worker_fini(struct worker *worker)
 	worker->area.fixed_index = AREA_NOT_FIXED; /* its table is gone with the ring */
 	pool_fini(&worker->pool);
 	area_destroy(&worker->area);
+	free(worker->capsule_bytes);
 }
 
 static void *worker_main(void *arg)

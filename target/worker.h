@@ -39,6 +39,8 @@ struct worker {
 	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */
 	struct list urgent_waiters; /* cmd.wait_link: served before all others */
+	struct list urgent_full;    /* cmd.wait_link: of namespaces that have their share */
+	uint64_t *capsule_bytes;    /* by ns.index: of the pool, for data that came in capsules */
 	bool memory_starved;        /* one that is urgent or within its share waits: nobody overtakes it */
 	struct list queues_hungry;  /* queue.hungry_link: served in turn */
 	struct list queues_waiting; /* transports that wait for a slot or memory */

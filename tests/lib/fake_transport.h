@@ -26,6 +26,7 @@ struct fake_call {
 	uint32_t sgl_len;      /* bytes that its SGL describes */
 	const void *from_host; /* sgl_len bytes, or NULL: zeros */
 	uint8_t *to_host;      /* room for sgl_len bytes, or NULL: not looked at */
+	bool in_capsule;
 
 	struct nvme_cqe cqe;
 	uint16_t status; /* without the More bit */
@@ -217,7 +218,7 @@ static inline void fake_begin_here(void *arg)
 	cmd->sqe = call->sqe;
 	cmd->sgl_len = call->sgl_len;
 	cmd->sgl_status = 0;
-	cmd->in_capsule = false;
+	cmd->in_capsule = call->in_capsule;
 	cmd_begin(cmd);
 }
 

@@ -26,6 +26,7 @@ struct io {
 	uint32_t len;	/* of the SGL; 0: nlb blocks, where the command has data */
 	const void *in;
 	void *out;
+	bool in_capsule;
 };
 
 #define IO_NSID_ZERO 0xdeadu
@@ -53,6 +54,7 @@ static inline void io_begin(struct fake_conn *conn, const struct io *io, struct 
 		.sgl_len = io->len ? io->len : io_has_data(io->opcode) ? io->nlb * IO_BLOCK : 0,
 		.from_host = io->in,
 		.to_host = io->out,
+		.in_capsule = io->in_capsule,
 	};
 	fake_begin(conn, call);
 }

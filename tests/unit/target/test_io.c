@@ -399,6 +399,41 @@ static void commands_wait_for_memory(void **state)
 		fake_finish(&held[i]);
 }
 
+/*
+ * A namespace whose disk keeps what came in capsules gets no more when four fifths of the memory are its
+ * own; another one still does.
+ */
+static void capsules_leave_memory_to_other_namespaces(void **state)
+{
+	static struct fake_call held[7], full, other;
+	uint64_t before = memory_waits();
+	struct io_memory memory;
+	struct io io = { NVME_IO_COMPARE, .nlb = 128, .in_capsule = true };
+
+	(void)state;
+	io_memory_take(&memory, &workers[0], 0);
+	io_conn[0].hold_fetch = true;
+	/* 128 KiB each, of 1 MiB. */
+	for (unsigned i = 0; i < 7; i++)
+		io_begin(&io_conn[0], &io, &held[i]);
+	assert_int_equal(memory_waits(), before);
+	io_begin(&io_conn[0], &io, &full);
+	assert_int_equal(memory_waits(), before + 1);
+	assert_int_equal(workers[0].pool.free_bytes, 128 << 10);
+	io.nsid = 2;
+	io_begin(&io_conn[0], &io, &other);
+	assert_int_equal(memory_waits(), before + 1);
+	assert_int_equal(workers[0].pool.free_bytes, 0);
+	io_release_fetches(&io_conn[0]);
+	for (unsigned i = 0; i < 7; i++)
+		fake_finish(&held[i]);
+	fake_finish(&full);
+	fake_finish(&other);
+	io_memory_put(&memory);
+	assert_int_equal(workers[0].capsule_bytes[io_ns(1)->index], 0);
+	assert_int_equal(workers[0].capsule_bytes[io_ns(2)->index], 0);
+}
+
 /* Pieces are powers of two: what a command takes beside its length is not taken from the reserve. */
 static void reserve_is_left_alone(void **state)
 {
@@ -497,6 +532,7 @@ int main(void)
 		TEST(verify),
 		TEST(shortage_of_memory),
 		TEST(commands_wait_for_memory),
+		TEST(capsules_leave_memory_to_other_namespaces),
 		TEST(reserve_is_left_alone),
 		TEST(abort_ends_stuck_io),
 		TEST(lost_connection_ends_stuck_io),

@@ -63,6 +63,7 @@ static int rig_open(void **state)
 	list_init(&rig->worker.queues);
 	list_init(&rig->worker.queues_hungry);
 	list_init(&rig->worker.urgent_waiters);
+	list_init(&rig->worker.urgent_full);
 	list_init(&rig->worker.queues_waiting);
 	rig->tcp.worker = &rig->worker;
 	list_init(&rig->tcp.conns);

@@ -57,10 +57,12 @@ static int rig_open(void **state)
 	list_init(&worker.queues);
 	list_init(&worker.queues_hungry);
 	list_init(&worker.urgent_waiters);
+	list_init(&worker.urgent_full);
 	list_init(&worker.queues_waiting);
 	list_init(&tcp.conns);
 	list_init(&tcp.dirty);
 	config.r2t_window = WINDOW;
+	config.receive = CONFIG_RECEIVE_ZCRX_COPY;
 	listener.config = &config;
 	listener.ops = &tcp_transport;
 	zcrx = (struct zcrx){ .loop = &worker.loop, .copies = true, .entries = ENTRIES };
@@ -71,33 +73,18 @@ static int rig_open(void **state)
 				      KEEPERS),
 			 0);
 	zcrx_attach(&tcp, &zcrx);
-	tcp.zcrx[0] = &zcrx;
+	tcp.zcrx[MAX_NICS] = &zcrx;
 	return 0;
 }
 
 static struct conn *conn_make(int fd)
 {
-	struct conn *conn = calloc(1, sizeof(*conn));
+	struct conn *conn;
 
-	queue_init(&conn->queue, &tcp_transport, &listener, &worker, &conn->slot0.cmd);
+	conn_open(&tcp, &listener, fd);
+	conn = list_entry(tcp.conns.prev, struct conn, worker_link);
+	assert_ptr_equal(conn->source, &source_zcrx);
 	assert_int_equal(queue_set_depth(&conn->queue, 2), 0);
-	conn->tcp = &tcp;
-	conn->fd = fd;
-	conn->hpda_align = 4;
-	conn->source = &source_zcrx;
-	conn->zcrx = &zcrx;
-	conn->held.buffer = -1;
-	conn->aside.bytes = malloc(TCP_ZCRX_RECEIVE);
-	rx_init(&conn->rx, &conn_rx_ops);
-	list_init(&conn->zcrx_starved_link);
-	list_init(&conn->r2t_wait);
-	list_init(&conn->r2t_send);
-	list_init(&conn->tx_ready);
-	list_init(&conn->dirty_link);
-	timer_init(&conn->timer, NULL);
-	list_add_tail(&tcp.conns, &conn->worker_link);
-	snprintf(conn->queue.peer, sizeof(conn->queue.peer), "peer");
-	conn_receive(conn);
 	assert_true(conn->rx_armed);
 	ring_forget();
 	return conn;
