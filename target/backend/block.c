@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/sysfs.h"
 #include "target/backend/drive_helper.h"
 #include "target/backend/holder.h"
 #include "target/backend/opening.h"
@@ -24,7 +25,7 @@ struct block_facts {
 	bool nvme;      /* the whole namespace of an NVMe drive */
 	bool host_zoned;
 	bool write_through; /* known to have no cache that a power failure empties */
-	bool rotational;
+	uint64_t rotational; /* a flag */
 	uint64_t discard_max;
 	uint64_t zeroes_max;
 	uint64_t dma_alignment; /* a mask */
@@ -40,32 +41,10 @@ static struct block *block_of(struct backend *backend)
 	return (struct block *)backend;
 }
 
-static bool fact_read(const char *dir, const char *name, char *text, size_t len)
-{
-	char path[160];
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	ok = fgets(text, (int)len, f);
-	fclose(f);
-	return ok;
-}
-
-static uint64_t number_read(const char *dir, const char *name)
-{
-	char text[32];
-
-	return fact_read(dir, name, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
-}
-
 static void facts_read(const char *sysfs, struct block_facts *facts)
 {
 	char queue[96], text[64], link[PATH_MAX];
-	bool partition = fact_read(sysfs, "partition", text, sizeof(text));
+	bool partition = sysfs_line(sysfs, "partition", text, sizeof(text));
 	ssize_t len = readlink(sysfs, link, sizeof(link) - 1);
 	const char *name;
 
@@ -74,15 +53,15 @@ static void facts_read(const char *sysfs, struct block_facts *facts)
 	name = strrchr(link, '/');
 	*facts = (struct block_facts){
 		.nvme = !partition && name && !strncmp(name, "/nvme", 5),
-		.discard_max = number_read(queue, "discard_max_bytes"),
-		.zeroes_max = number_read(queue, "write_zeroes_max_bytes"),
-		.dma_alignment = number_read(queue, "dma_alignment"),
-		.rotational = number_read(queue, "rotational"),
 	};
-	if (fact_read(queue, "write_cache", text, sizeof(text)))
-		facts->write_through = !strncmp(text, "write through", 13);
-	if (fact_read(queue, "zoned", text, sizeof(text)))
-		facts->host_zoned = !strncmp(text, "host-managed", 12);
+	sysfs_number(queue, "discard_max_bytes", &facts->discard_max);
+	sysfs_number(queue, "write_zeroes_max_bytes", &facts->zeroes_max);
+	sysfs_number(queue, "dma_alignment", &facts->dma_alignment);
+	sysfs_number(queue, "rotational", &facts->rotational);
+	if (sysfs_line(queue, "write_cache", text, sizeof(text)))
+		facts->write_through = !strcmp(text, "write through");
+	if (sysfs_line(queue, "zoned", text, sizeof(text)))
+		facts->host_zoned = !strcmp(text, "host-managed");
 }
 
 /* The size in whole blocks; 0 when the device is gone. */

@@ -165,6 +165,7 @@ static uint32_t file_direct(const struct opening *o, int fd, struct backend *bac
 	struct statfs fs;
 
 	backend->limits.mem_align = 1;
+	backend->limits.piece_align = 1;
 	if (!fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)) {
 		snprintf(backend->detail, sizeof(backend->detail),
 			 "buffered: the file system is memory itself");
@@ -183,6 +184,7 @@ static uint32_t file_direct(const struct opening *o, int fd, struct backend *bac
 	} else {
 		backend->limits.direct = true;
 		backend->limits.mem_align = mem;
+		backend->limits.piece_align = uring_piece_align(fd, mem);
 		return offset;
 	}
 	return FILE_BLOCK;
@@ -250,10 +252,6 @@ static int file_setup(const struct opening *o, struct uring_backend *ub)
 	backend->limits.fixed = true;
 	backend->limits.volatile_cache = true;
 	backend->limits.read_only = o->config->read_only;
-	if (backend->limits.direct)
-		backend->limits.piece_align = uring_piece_align(ub->fd, backend->limits.mem_align);
-	else
-		backend->limits.piece_align = backend->limits.mem_align;
 	file_zeroing(ub, (uint64_t)st.st_size);
 	snprintf(backend->path, sizeof(backend->path), "%s", path);
 	return 0;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/sysfs.h"
+
 /* A device to look for, and where to look and to write. */
 struct search {
 	const char *root;
@@ -72,24 +74,6 @@ static bool lines_search(const struct search *s, const char *file,
 	return hit;
 }
 
-/* First word of the file @dir/@name. */
-static bool word_read(const char *dir, const char *name, char *word, size_t len)
-{
-	char path[PATH_MAX];
-	FILE *f;
-	bool ok;
-
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-		return false;
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	ok = fgets(word, (int)len, f);
-	fclose(f);
-	word[strcspn(word, " \n")] = '\0';
-	return ok;
-}
-
 /* Device mapper, md and the like: directories below holders/. */
 static bool holders_search(const struct search *s)
 {
@@ -107,7 +91,7 @@ static bool holders_search(const struct search *s)
 			continue;
 		hit = true;
 		snprintf(above, sizeof(above), "%s/%s", dir, entry->d_name);
-		if (word_read(above, "dm/name", name, sizeof(name)))
+		if (sysfs_line(above, "dm/name", name, sizeof(name)))
 			snprintf(s->text, s->len, "used by %s (%s)", entry->d_name, name);
 		else
 			snprintf(s->text, s->len, "used by %s", entry->d_name);
@@ -128,7 +112,7 @@ static bool relative_search(const struct search *self, const char *dir, const ch
 	char number[32], text[256];
 	struct search s = { .root = self->root, .text = text, .len = sizeof(text) };
 
-	if (!word_read(dir, "dev", number, sizeof(number)) ||
+	if (!sysfs_line(dir, "dev", number, sizeof(number)) ||
 	    sscanf(number, "%u:%u", &s.major, &s.minor) != 2 || !device_search(&s))
 		return false;
 	snprintf(self->text, self->len, "its %s %s", name, text);
@@ -146,7 +130,7 @@ static void partitions_search(const struct search *self, const char *dir)
 		return;
 	while (!hit && (entry = readdir(d))) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-		if (entry->d_name[0] == '.' || !word_read(path, "partition", word, sizeof(word)))
+		if (entry->d_name[0] == '.' || !sysfs_line(path, "partition", word, sizeof(word)))
 			continue;
 		snprintf(name, sizeof(name), "partition %s is", entry->d_name);
 		hit = relative_search(self, path, name);
@@ -164,7 +148,7 @@ void holder_find(const char *root, unsigned major, unsigned minor, char *text, s
 		return;
 	snprintf(dir, sizeof(dir), "%s/sys/dev/block/%u:%u", root, major, minor);
 	snprintf(parent, sizeof(parent), "%s/..", dir);
-	if (word_read(dir, "partition", word, sizeof(word)))
+	if (sysfs_line(dir, "partition", word, sizeof(word)))
 		relative_search(&self, parent, "whole disk is");
 	else
 		partitions_search(&self, dir);

@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "base/counter.h"
 #include "base/limits.h"
+#include "base/sysfs.h"
 #include "target/backend/bounce.h"
 
 /* A request that the kernel keeps turning away without progress is an error in the end. */
@@ -542,25 +543,18 @@ int uring_direct_align(int fd, uint32_t *mem, uint32_t *offset)
 
 uint32_t uring_piece_align(int fd, uint32_t mem_align)
 {
-	/* Of the disk, also when @dev is a partition of it. */
-	static const char *const forms[] = { "/sys/dev/block/%u:%u/queue/virt_boundary_mask",
-					     "/sys/dev/block/%u:%u/../queue/virt_boundary_mask" };
-	unsigned long long mask = HOST_PAGE_SIZE - 1;
-	bool known = false;
+	uint64_t mask = HOST_PAGE_SIZE - 1;
 	struct stat st;
-	char path[80];
-	FILE *f;
+	char dir[64];
+	dev_t dev;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(forms) && !known && !fstat(fd, &st); i++) {
-		dev_t dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-
-		snprintf(path, sizeof(path), forms[i], major(dev), minor(dev));
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		known = fscanf(f, "%llu", &mask) == 1;
-		fclose(f);
-	}
+	if (fstat(fd, &st))
+		return MAX(mem_align, (uint32_t)HOST_PAGE_SIZE);
+	dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	snprintf(dir, sizeof(dir), "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	/* A partition has what its disk has. */
+	if (!sysfs_number(dir, "queue/virt_boundary_mask", &mask))
+		sysfs_number(dir, "../queue/virt_boundary_mask", &mask);
 	return MAX(mem_align, (uint32_t)mask + 1);
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/sysfs.h"
 #include "transport/nic/abi.h"
 #include "transport/nic/genl.h"
 #include "transport/nic/parse.h"
@@ -199,31 +200,21 @@ static int device_read(struct nic_genl *genl, struct nic_facts *facts, struct ni
 	return 0;
 }
 
-/* The number in a file of /proc or /sys; 0 when there is none. */
-static unsigned long number_read(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	unsigned long number = 0;
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%lu", &number) != 1)
-		number = 0;
-	fclose(file);
-	return number;
-}
-
 /* With receive flow steering (RFS), drivers may bring any connection to a queue that has a table. */
 static void flows_read(struct nic_facts *facts)
 {
-	char path[96];
+	uint64_t entries = 0;
+	char dir[96];
 
-	if (!number_read("/proc/sys/net/core/rps_sock_flow_entries"))
+	sysfs_number("/proc/sys/net/core", "rps_sock_flow_entries", &entries);
+	if (!entries)
 		return;
 	for (uint32_t q = 0; q < facts->n_queues; q++) {
-		snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u/rps_flow_cnt",
-			 facts->name, q);
-		if (number_read(path))
+		uint64_t flows = 0;
+
+		snprintf(dir, sizeof(dir), "/sys/class/net/%s/queues/rx-%u", facts->name, q);
+		sysfs_number(dir, "rps_flow_cnt", &flows);
+		if (flows)
 			nic_set_add(&facts->flows, q);
 	}
 }
