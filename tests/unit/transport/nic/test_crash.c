@@ -11,12 +11,12 @@
 
 #include "base/log.h"
 #include "nic_rig.h"
+#include "scratch_root.h"
 #include "transport/nic/run.h"
 #include "transport/nic/state.h"
 
 enum { LOOPBACK = 1, NEVER = 1000, MOMENTS_MAX = 200, STEPS = 6 };
 
-static char dir[64];
 static struct nic_facts before, now; /* the interface */
 static struct nic_plan plan;
 static struct nic_state note;
@@ -74,7 +74,7 @@ static const struct nic_run run = { .name = "eth0", .hands = &hands, .notes = &n
 /* A process begins, with what the file says. */
 static int process_begin(void)
 {
-	assert_int_equal(nic_state_open(&note, dir, "eth0", &why), 0);
+	assert_int_equal(nic_state_open(&note, scratch_root, "eth0", &why), 0);
 	memset(&plan, 0, sizeof(plan));
 	moment = 0;
 	return nic_state_load(&note, &plan, &why);
@@ -179,23 +179,6 @@ static void a_nic_without_contexts(void **state)
 	dies_on(nic_rig_gve);
 }
 
-static int dir_make(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/sluice-nic-XXXXXX");
-	log_init(LOG_LEVEL_ERROR);
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int dir_remove(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r '%s'", dir);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,5 +187,6 @@ int main(void)
 		cmocka_unit_test(a_nic_without_contexts),
 	};
 
-	return cmocka_run_group_tests(tests, dir_make, dir_remove);
+	log_init(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, scratch_root_make, scratch_root_remove);
 }

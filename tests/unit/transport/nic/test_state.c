@@ -9,32 +9,24 @@
 #include <unistd.h>
 
 #include "nic_rig.h"
+#include "scratch_root.h"
 #include "transport/nic/state.h"
 
 enum { LOOPBACK = 1, NOBODY = 65534 };
 
-static char dir[64];
 static struct nic_state note;
 static struct nic_plan plan, read_back;
 static struct nic_why why;
 
 static int dir_make(void **state)
 {
-	(void)state;
-	strcpy(dir, "/tmp/sluice-nic-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	return nic_state_open(&note, dir, "eth0", &why);
+	return scratch_root_make(state) ?: nic_state_open(&note, scratch_root, "eth0", &why);
 }
 
 static int dir_remove(void **state)
 {
-	char command[128];
-
-	(void)state;
 	nic_state_close(&note);
-	snprintf(command, sizeof(command), "rm -r '%s'", dir);
-	return system(command);
+	return scratch_root_remove(state);
 }
 
 /* A plan with each kind of step, for an interface that exists: the loopback one has index 1. */
@@ -274,7 +266,7 @@ static void without_privileges_the_file_is_emptied(void **state)
 	(void)state;
 	plan_fill();
 	assert_int_equal(nic_state_save(&note, &plan), 0);
-	assert_int_equal(chmod(dir, 0500), 0);
+	assert_int_equal(chmod(scratch_root, 0500), 0);
 	if (root)
 		assert_int_equal(seteuid(NOBODY), 0);
 	plan.n_steps = 1;
@@ -283,7 +275,7 @@ static void without_privileges_the_file_is_emptied(void **state)
 	assert_int_equal(nic_state_save(&note, &plan), 0);
 	if (root)
 		assert_int_equal(seteuid(0), 0);
-	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(chmod(scratch_root, 0700), 0);
 	assert_int_equal(stat(note.path, &st), 0);
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(nic_state_load(&note, &read_back, &why), -ENOENT);
@@ -298,7 +290,7 @@ static int child_open(const char *name, pid_t named)
 	if (!child) {
 		struct nic_state other;
 		char number[32];
-		int rc = nic_state_open(&other, dir, name, &why);
+		int rc = nic_state_open(&other, scratch_root, name, &why);
 
 		snprintf(number, sizeof(number), "process %d,", (int)named);
 		_exit(rc == 0 ? 0 : rc == -EBUSY && strstr(why.s, number) ? 1 : 2);
@@ -318,10 +310,10 @@ static void the_lock_is_of_one_process(void **state)
 	nic_state_close(&note);
 	assert_int_equal(child_open("eth0", 0), 0);
 	/* The child has ended, and its lock with it. */
-	assert_int_equal(nic_state_peek(&peek, dir, "eth0", &owner), 0);
+	assert_int_equal(nic_state_peek(&peek, scratch_root, "eth0", &owner), 0);
 	assert_int_equal(owner, 0);
 	nic_state_close(&peek);
-	assert_int_equal(nic_state_open(&note, dir, "eth0", &why), 0);
+	assert_int_equal(nic_state_open(&note, scratch_root, "eth0", &why), 0);
 }
 
 int main(void)
