@@ -30,7 +30,16 @@ for size in 4k 64k 1M; do
 	fio --name=stuck --filename="$stuck_device" --rw=write --bs="$size" --iodepth=128 --direct=1 \
 		--ioengine=io_uring --size=256M --time_based --runtime=200 >/dev/null 2>&1 &
 done
+# All that the target takes of them, before it is looked at what the other's takes.
+nothing_more_comes() {
+	zcrx_counters >/dev/null
+	local before=$((placed + staged))
+	sleep 2
+	zcrx_counters >/dev/null
+	[ "$before" -gt 0 ] && [ $((placed + staged)) -eq "$before" ]
+}
 sleep 3
+retry 60 nothing_more_comes
 zcrx_counters
 before=$placed staged_before=$staged
 fio_matrix "$device" 4k:16 64k:8 1M:4
