@@ -49,10 +49,16 @@ void chunks_put(struct chunks *chunks, const struct span *span);
  */
 uint32_t chunks_take_idle(struct chunks *chunks, uint32_t max, uint32_t *index);
 
+/* Bytes of the area that they are. */
+static inline uint64_t chunks_size(const struct chunks *chunks)
+{
+	return (uint64_t)chunks->n << chunks->shift;
+}
+
 static inline bool chunks_have(const struct chunks *chunks, const struct span *span)
 {
 	return span->area == chunks->area && span->offset >= chunks->offset &&
-	       span->offset - chunks->offset < (uint64_t)chunks->n << chunks->shift;
+	       span->offset - chunks->offset < chunks_size(chunks);
 }
 
 /* The chunk that holds byte @offset of the area. */

@@ -475,24 +475,21 @@ static int run(const struct config *config, int signal_fd)
 }
 
 /*
- * Acquires in order, gives back in reverse. Every failure has been logged where it was found; *@status
- * is the exit status for it. Interfaces are changed last of all that may fail: to do that and undo it
- * again interrupts their traffic, and a start that fails is tried again.
+ * Acquires in order, gives back in reverse; returns the exit status. Every failure has been logged where
+ * it was found. Interfaces are changed last of all that may fail: to do that and undo it again
+ * interrupts their traffic, and a start that fails is tried again.
  */
-static int daemon_main(const struct config *config, int *status)
+static int daemon_main(const struct config *config)
 {
+	int signal_fd, rc, status = EXIT_FAILURE;
 	struct privilege_ids ids;
-	int signal_fd, rc;
-
-	*status = EXIT_FAILURE;
 
 	signal(SIGPIPE, SIG_IGN);
 	daemon_info.start_ns = clock_now_ns();
 	daemon_info.config = config;
 	raise_descriptor_limit();
-	rc = privilege_find(&config->daemon, &ids);
-	if (rc)
-		return rc;
+	if (privilege_find(&config->daemon, &ids))
+		return status;
 	start_drive_helper(config);
 	rc = workers_init(config);
 	if (rc)
@@ -518,13 +515,15 @@ static int daemon_main(const struct config *config, int *status)
 	if (rc) {
 		/* What a listener requires is not there: starting again would not bring it. */
 		if (rc == -EOPNOTSUPP)
-			*status = EXIT_CONFIG;
+			status = EXIT_CONFIG;
 		goto out_listeners;
 	}
 	daemon_info.announced_bytes = announce_memory(config);
 	rc = privilege_drop(&ids, config);
 	if (!rc)
 		rc = run(config, signal_fd);
+	if (!rc)
+		status = EXIT_SUCCESS;
 out_listeners:
 	control_close();
 	listener_fini_all();
@@ -543,7 +542,7 @@ out_signals:
 	close(signal_fd);
 out_helper:
 	drive_helper_stop();
-	return rc;
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -568,8 +567,7 @@ int main(int argc, char **argv)
 	} else {
 		log_init(config.daemon.log_level);
 		log_info("sluiced %s", SLUICE_VERSION);
-		if (!daemon_main(&config, &rc))
-			rc = EXIT_SUCCESS;
+		rc = daemon_main(&config);
 		log_info(rc ? "could not serve" : "stopped");
 	}
 	config_free(&config);

@@ -60,29 +60,23 @@ static void socket_options(int fd)
 }
 
 /*
- * Until Connect. Not by the listening socket: handshakes would agree upon windows without a scale, for so
- * small a buffer, and their odd lengths become odd lengths of segments, which no drive takes.
+ * What the socket may hold of a NIC's chunks before they are read. Not by the listening socket: handshakes
+ * would agree upon windows without a scale, for so small a buffer, and their odd lengths become odd
+ * lengths of segments, which no drive takes.
  */
-static void buffer_early(const struct conn *conn)
+static void socket_buffer(const struct conn *conn, uint64_t bytes)
 {
-	const int early = TCP_ZCRX_EARLY;
+	/* The kernel takes no more than net.core.rmem_max, and doubles it for its own use. */
+	const int value = (int)MIN(bytes, (uint64_t)INT_MAX);
 
 	if (conn->zcrx && conn->zcrx->ifindex)
-		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &early, sizeof(early));
+		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof(value));
 }
 
-void conn_buffer(struct conn *conn)
+void conn_buffer_widen(const struct conn *conn)
 {
-	const struct zcrx *zcrx = conn->zcrx;
-	uint64_t share;
-	int bytes;
-
-	if (!zcrx || !zcrx->ifindex)
-		return;
-	share = ((uint64_t)zcrx->landing.chunks.n << zcrx->landing.chunks.shift) / TCP_ZCRX_SHARE;
-	/* The kernel takes no more than net.core.rmem_max, and doubles it for its own use. */
-	bytes = (int)MIN(share / 2, (uint64_t)INT_MAX);
-	setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	if (conn->zcrx)
+		socket_buffer(conn, chunks_size(&conn->zcrx->landing.chunks) / TCP_ZCRX_SHARE / 2);
 }
 
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
@@ -120,7 +114,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	address_of_peer(fd, conn->queue.peer, sizeof(conn->queue.peer));
 	address_of_local(fd, conn->queue.local_address, sizeof(conn->queue.local_address));
 	socket_options(fd);
-	buffer_early(conn);
+	socket_buffer(conn, TCP_ZCRX_EARLY);
 	conn_timer(conn, CONNECT_TIMEOUT_MS);
 	conn_receive(conn);
 }

@@ -293,9 +293,9 @@ void tcp_queues_open(const struct config *config)
 
 		*interface = (struct interface){ .config = &config->nics[i] };
 		interface_start(interface, i, config, state_dir, &absent_ms, &taken_ms);
-		if (interface->nic && refresh.fd < 0)
-			refresh.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
+	if (n_interfaces)
+		refresh.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned i = 0; i < n_workers && wants_copy(config) && !copy_why.s[0]; i++)
 		if (queue_open(&workers[i], PLACE_COPY, config->n_nics, &options, &copy_why))
 			log_warning("listeners with receive = zcrx-copy use recv: %s", copy_why.s);

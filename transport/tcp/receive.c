@@ -206,10 +206,11 @@ static enum rx_verdict on_header(struct rx *rx)
 /* @bytes of the PDU at hand are there: as many are no longer owed. */
 static void credit_arrived(struct conn *conn, uint32_t bytes)
 {
-	uint32_t fresh = MIN(bytes - conn->credit_pdu, conn->credit);
+	uint32_t fresh;
 
 	if (!conn->zcrx)
 		return;
+	fresh = MIN(bytes - conn->credit_pdu, conn->credit);
 	conn->credit_pdu = bytes;
 	conn->credit -= fresh;
 	conn->zcrx->landing.granted -= fresh;

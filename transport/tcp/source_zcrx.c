@@ -46,7 +46,7 @@ static void fragment_parse(struct conn *conn, struct span *fragment)
 
 	if (!conn->aside.have)
 		used = conn_received(conn, span_ptr(fragment), fragment->len, fragment);
-	if (used == fragment->len)
+	if (used == fragment->len || !conn_parses(conn))
 		return;
 	fragment->offset += used;
 	fragment->len -= (uint32_t)used;
@@ -221,7 +221,7 @@ static uint64_t conn_unread(const struct conn *conn)
 static void hog_close(struct tcp_worker *tcp, struct zcrx *zcrx)
 {
 	const struct chunks *chunks = &zcrx->landing.chunks;
-	uint64_t size = (uint64_t)chunks->n << chunks->shift;
+	uint64_t size = chunks_size(chunks);
 	uint64_t taken = chunks->held << chunks->shift, most = 0;
 	struct conn *hog = NULL;
 

@@ -344,7 +344,7 @@ static void tcp_connected(struct queue *queue)
 	struct conn *conn = conn_of(queue);
 
 	loop_timer_stop(conn_loop(conn), &conn->timer);
-	conn_buffer(conn);
+	conn_buffer_widen(conn);
 	/* Fabrics commands may bring 8 KiB on any queue (TCP 3.3.2.1). */
 	if (queue->qid)
 		conn->rx.params.max_capsule_data =

@@ -225,7 +225,7 @@ struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *list
 /* Takes over an accepted socket on its worker. Closes it when there is no memory. */
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd);
 /* Connect succeeded: the socket may buffer what a host needs, not what a stranger may. */
-void conn_buffer(struct conn *conn);
+void conn_buffer_widen(const struct conn *conn);
 /* Something changed: look at it at the end of the turn. */
 void conn_touch(struct conn *conn);
 /* The end of a turn: sends, moves through the closing states. */
