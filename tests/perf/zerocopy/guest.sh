@@ -16,6 +16,9 @@
 source /h/lib/zcrx.sh
 
 udmabuf_limit=/sys/module/udmabuf/parameters/size_limit_mb
+# What a machine for storage sets aside: of whole memory, the NIC gets buffers of 16 KiB.
+huge_pages=96
+zcrx_receive=64M
 
 # threads_on INTERFACE: it polls in threads, so that its work has a name (tasks.c).
 threads_on() {
@@ -52,7 +55,7 @@ receive_choose() {
 		zcrx_config
 		;;
 	*)
-		printf '[memory]\nreceive = 16M\n[listener tcp]\nreceive = %s\n' "$1" \
+		printf '[memory]\nreceive = %s\n[listener tcp]\nreceive = %s\n' "$zcrx_receive" "$1" \
 			>"$run/sluice.conf.d/zcrx.conf"
 		;;
 	esac
@@ -119,6 +122,7 @@ rows() {
 	done
 }
 
+echo "$huge_pages" >/proc/sys/vm/nr_hugepages
 nics_make
 # Its I/O goes to the drive of the machine, translated for each.
 domain_assert "$drive0" DMA
