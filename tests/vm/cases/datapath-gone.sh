@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# kernel_args: dma_debug=off
 # boot: own
 # timeout_s: 240
 # A drive is taken away while its memory is registered and I/O is under way: its namespace fails, the

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# kernel_args: dma_debug=off
 # timeout_s: 300
 # drive: ssd2
 # device: nvme-subsys,id=shared,nqn=shared

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# kernel_args: dma_debug=off
 # timeout_s: 600
 # The block backend does what every backend must on each storage rung, on a drive and on devices
 # that are built of drives.

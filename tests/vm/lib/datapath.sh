@@ -7,6 +7,10 @@
 #   rung, why   of the storage of the namespace that storage_get asks about, as sluiced says
 #   counted, summed   of count_end
 #
+# Cases with much I/O from registered dma-bufs have kernel_args dma_debug=off: that looks for the mapping
+# of each range step by step, which takes minutes where a worker's memory is one mapping. The cases
+# dmabuf-* are for it.
+#
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
 rung="" why="" steady_pid=""
