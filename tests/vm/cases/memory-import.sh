@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# kernel_args: dma_debug=off
 # timeout_s: 240
 # Data buffers that another process exports, as udmabuf and from a DMA heap: verified data on a
 # drive.

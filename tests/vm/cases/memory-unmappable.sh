@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# kernel_args: dma_debug=off
 # timeout_s: 300
 # Data buffers whose exporter moves them to where no drive can map them, as graphics memory does
 # that runs short of addresses: every byte is copied from then on, a host that writes and verifies
