@@ -16,8 +16,9 @@
 source /h/lib/zcrx.sh
 
 udmabuf_limit=/sys/module/udmabuf/parameters/size_limit_mb
-# What a machine for storage sets aside: of whole memory, the NIC gets buffers of 16 KiB.
-huge_pages=96
+# What a machine for storage sets aside: of whole memory, the NIC gets buffers of 16 KiB. Enough for two
+# targets, as the memory of one that ended is given back after a while.
+huge_pages=160
 zcrx_receive=64M
 
 # threads_on INTERFACE: it polls in threads, so that its work has a name (tasks.c).

@@ -15,7 +15,7 @@ def percent: . * 1000 | round / 10;
 | ($rows | map(select(.target != "nvmet") | .parts_per_mib.kworker / .instructions_per_mib)) as $strange
 | (
 	"",
-	"counter: a known loop counts \($off | map(percent) | max) % more, timer interrupts included",
+	"counter: a known loop counts \($off | map(percent) | max) % more",
 	"unattributed (interrupts but the drive\u0027s, softirqs, other tasks): " +
 		"\($rows | map(.unattributed) | min | percent) to " +
 		"\($rows | map(.unattributed) | max | percent) % of all instructions",
