@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# timeout_s: 300
 # kernel_args: dma_debug=off
 # A target without the right to lock memory, whose limit is enough for its fixed buffers only: it
 # says so and serves with those.

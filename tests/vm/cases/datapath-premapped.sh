@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
+# timeout_s: 300
 # kernel_args: dma_debug=off
 # The buffers of a worker are registered dma-bufs: in a strict domain no command of a host makes the
 # target's drive map memory.
