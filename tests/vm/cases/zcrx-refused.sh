@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
-# timeout_s: 300
+# timeout_s: 600
 # What zero-copy receive lacks is said: with require = zerocopy as an error at start, else by
 # `sluicectl datapath` and in the log, and the target serves on the next rung.
 
