@@ -23,7 +23,7 @@ enum tcp_limits {
 	TCP_ZCRX_QUEUES = MAX_NICS + 1, /* of a worker: one of each NIC, and one without */
 	TCP_ZCRX_RECEIVE = 131072, /* bytes of one zero-copy receive: as many come although parsing is paused */
 	TCP_ZCRX_EARLY = 16384,  /* bytes of a socket's buffer until Connect: what strangers may take of chunks */
-	TCP_ZCRX_SHARE = 16,     /* of the receive area that a socket's buffer may take, from then on */
+	TCP_ZCRX_SHARE = 4,      /* of the receive area that a socket's buffer may take, from then on */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */

@@ -19,6 +19,8 @@ udmabuf_limit=/sys/module/udmabuf/parameters/size_limit_mb
 # What a machine for storage sets aside: of whole memory, the NIC gets buffers of 16 KiB. Enough for two
 # targets, as the memory of one that ended is given back after a while.
 huge_pages=160
+# TCP counts a buffer of a NIC as a whole, however little is in it, so windows need room.
+socket_bytes=67108864
 zcrx_receive=64M
 
 # threads_on INTERFACE: it polls in threads, so that its work has a name (tasks.c).
@@ -124,6 +126,7 @@ rows() {
 }
 
 echo "$huge_pages" >/proc/sys/vm/nr_hugepages
+echo "$socket_bytes" >/proc/sys/net/core/rmem_max
 nics_make
 # Its I/O goes to the drive of the machine, translated for each.
 domain_assert "$drive0" DMA

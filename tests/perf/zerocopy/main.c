@@ -30,7 +30,7 @@
 #include "tasks.h"
 
 enum {
-	CALIBRATION_INSTRUCTIONS = 1000 * 1000, /* a millisecond: some loops see no interrupt */
+	CALIBRATION_INSTRUCTIONS = 3000 * 1000, /* less than a tick: some loops see no interrupt */
 	CALIBRATION_LOOPS = 16,
 	SEED = 1,
 	SETTLE_US = 5000, /* what the target still does when the last answer is out */
