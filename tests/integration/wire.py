@@ -188,11 +188,16 @@ class Conn:
         return (head + (digest(head) if self.hdgst else b"") + bytes(pad) + data +
                 (digest(data) if self.ddgst else b""))
 
-    def submit(self, command, data=b"", in_capsule=b""):
-        """Sends a command with a new CID; returns the CID. @data: to be sent when asked for."""
+    def prepare(self, command, data=b"", in_capsule=b""):
+        """A command with a new CID: that, and the bytes to be sent. @data: to be sent when asked for."""
         cid, self.next_cid = self.next_cid, (self.next_cid + 1) & 0xFFFF
         self.to_send[cid] = data
-        self.send(self.capsule(with_cid(command, cid), in_capsule))
+        return cid, self.capsule(with_cid(command, cid), in_capsule)
+
+    def submit(self, command, data=b"", in_capsule=b""):
+        """Sends a command with a new CID; returns the CID. @data: to be sent when asked for."""
+        cid, capsule = self.prepare(command, data, in_capsule)
+        self.send(capsule)
         return cid
 
     # --------------------------------------------------------------------------------- receiving

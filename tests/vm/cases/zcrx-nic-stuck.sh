@@ -49,7 +49,10 @@ placed=$((placed - before)) staged=$((staged - staged_before))
 assert_ge "bytes placed for the other" $((30 << 20)) "$placed"
 assert_ge "times as many as were staged" 3 $((placed / (staged + 1)))
 note "more at a time than is left: the rest is copied, and all goes on"
+zcrx_counters
+before=$placed
 fio_matrix "$device" 1M:4
 zcrx_counters
+assert_ge "bytes placed of what is left for" $((1 << 20)) $((placed - before))
 assert_eq "connections that were closed" 0 "$closed"
 pkill -P $$ fio || :

@@ -5,7 +5,7 @@ import sys
 import time
 
 from wire import (OK, SGL_CAPSULE, SGL_TRANSPORT, TRANSIENT_TRANSPORT, WRITE, Host, pattern, read, rw,
-                  sgl, with_cid, write)
+                  sgl, write)
 
 COMPARE, FUSE_FIRST, FUSE_SECOND = 0x05, 1, 2
 COMPARE_FAILURE, ABORTED_FAILED_FUSED = 0x285, 0x09
@@ -25,9 +25,15 @@ def content(conn, slba, length):
     return done.data
 
 
-def stored(conn, slba, data, **how):
-    done = write(conn, slba, data, BLOCK, **how)
+def stored(conn, slba, data):
+    done = write(conn, slba, data, BLOCK)
     assert done.status == OK, f"Write: status {done.status:#x}"
+
+
+def small_write(conn, slba, data):
+    """The bytes of a capsule that brings its data along."""
+    command = rw(WRITE, slba, len(data) // BLOCK, sgl(SGL_CAPSULE, len(data)))
+    return conn.prepare(command, in_capsule=data)[1]
 
 
 def fused(conn, expected, data, in_capsule):
@@ -35,10 +41,10 @@ def fused(conn, expected, data, in_capsule):
     kind = SGL_CAPSULE if in_capsule else SGL_TRANSPORT
     segment, cids = b"", []
     for opcode, half, payload in ((COMPARE, FUSE_FIRST, expected), (WRITE, FUSE_SECOND, data)):
-        cid, conn.next_cid = conn.next_cid, conn.next_cid + 1
         command = fuse(rw(opcode, SLBA, len(payload) // BLOCK, sgl(kind, len(payload))), half)
-        conn.to_send[cid] = b"" if in_capsule else payload
-        segment += conn.capsule(with_cid(command, cid), payload if in_capsule else b"")
+        place = {"in_capsule" if in_capsule else "data": payload}
+        cid, capsule = conn.prepare(command, **place)
+        segment += capsule
         cids.append(cid)
     conn.send(segment)
     done = {}
@@ -64,10 +70,7 @@ def many_in_a_segment(host):
     for conn in host.io:
         n, segment = 24, b""
         for i in range(n):
-            cid, conn.next_cid = conn.next_cid, conn.next_cid + 1
-            command = rw(WRITE, SLBA + i * 4096 // BLOCK, 4096 // BLOCK, sgl(SGL_CAPSULE, 4096))
-            conn.to_send[cid] = b""
-            segment += conn.capsule(with_cid(command, cid), pattern(4096, i))
+            segment += small_write(conn, SLBA + i * 4096 // BLOCK, pattern(4096, i))
         conn.send(segment)
         for _ in range(n):
             assert conn.reap().status == OK
@@ -87,10 +90,7 @@ def wrong_digests(host):
     pdu[-1] ^= 1
     conn.send(pdu)
     assert conn.reap().status == TRANSIENT_TRANSPORT
-    cid, conn.next_cid = conn.next_cid, conn.next_cid + 1
-    conn.to_send[cid] = b""
-    command = rw(WRITE, SLBA, 4096 // BLOCK, sgl(SGL_CAPSULE, 4096))
-    capsule = bytearray(conn.capsule(with_cid(command, cid), new[:4096]))
+    capsule = bytearray(small_write(conn, SLBA, new[:4096]))
     capsule[-1] ^= 1
     conn.send(capsule)
     assert conn.reap().status == TRANSIENT_TRANSPORT
@@ -104,10 +104,7 @@ def pieces_of_any_length(host):
     conn = host.queue(4, hdgst=True, ddgst=True)
     for i, cut in enumerate((1, 3, 8, 71, 76, 79, 2049, 4095, 4171, 4173, 4175)):
         data = pattern(4096, 10 + i)
-        cid, conn.next_cid = conn.next_cid, conn.next_cid + 1
-        conn.to_send[cid] = b""
-        command = rw(WRITE, SLBA, 4096 // BLOCK, sgl(SGL_CAPSULE, 4096))
-        capsule = conn.capsule(with_cid(command, cid), data)
+        capsule = small_write(conn, SLBA, data)
         assert cut < len(capsule)
         conn.send(capsule[:cut])
         time.sleep(0.02)
@@ -140,8 +137,7 @@ def halves_of_pdus(host):
         getattr(conn, end)()
         host.io.remove(conn)
         conn = host.queue(6)
-        command = rw(WRITE, SLBA, 4096 // BLOCK, sgl(SGL_CAPSULE, 4096))
-        conn.send(conn.capsule(with_cid(command, 1), pattern(4096, 8))[:3000])
+        conn.send(small_write(conn, SLBA, pattern(4096, 8))[:3000])
         getattr(conn, end)()
         host.io.remove(conn)
         time.sleep(0.5)  # until the identifiers of the queues are free

@@ -351,6 +351,45 @@ static void who_does_not_read_makes_room(void **state)
 		close(peers[i]);
 }
 
+static void assert_socket_buffer(const struct conn *conn, uint64_t bytes)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &value, &len), 0);
+	assert_int_equal(value, bytes);
+}
+
+/* The kernel doubles what it is asked for. */
+static void sockets_may_hold_a_part_of_the_area(void **state)
+{
+	struct conn *conn;
+	int peer;
+
+	(void)state;
+	zcrx.ifindex = 1;
+	conn = conn_make(connected_pair(&peer));
+	assert_socket_buffer(conn, 2 * TCP_ZCRX_EARLY);
+	conn_buffer_widen(conn);
+	assert_socket_buffer(conn, AREA / 4);
+	close(peer);
+}
+
+/* What comes behind a PDU that is none goes back at once. */
+static void nothing_is_kept_of_who_is_terminated(void **state)
+{
+	static const uint8_t bytes[256] = { 0xff };
+	struct conn *conn = conn_make(-1);
+
+	(void)state;
+	bring(conn, bytes, sizeof(bytes));
+	assert_int_equal(conn->state, CONN_TERMINATING);
+	bring(conn, bytes, sizeof(bytes));
+	turn();
+	assert_int_equal(conn->aside.have, 0);
+	assert_int_equal(zcrx.landing.chunks.held, 0);
+}
+
 static void a_short_nic_closes_nobody_who_reads(void **state)
 {
 	int peer;
@@ -419,6 +458,8 @@ int main(void)
 		TEST(who_does_not_read_makes_room),
 		TEST(who_does_not_send_loses_its_place),
 		TEST(a_short_nic_closes_nobody_who_reads),
+		TEST(sockets_may_hold_a_part_of_the_area),
+		TEST(nothing_is_kept_of_who_is_terminated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
