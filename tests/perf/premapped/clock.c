@@ -3,8 +3,10 @@
 
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -63,7 +65,7 @@ struct span span_since(const struct span *start)
 	};
 }
 
-uint64_t loop_measure(uint64_t instructions)
+static uint64_t loop_measure(uint64_t instructions)
 {
 	uint64_t iterations = instructions / 2;
 	uint64_t start = instructions_now();
@@ -74,4 +76,18 @@ uint64_t loop_measure(uint64_t instructions)
 			 :
 			 : "cc");
 	return instructions_now() - start;
+}
+
+void calibrate(uint64_t instructions, unsigned loops)
+{
+	uint64_t least = UINT64_MAX;
+
+	while (loops--) {
+		uint64_t counted = loop_measure(instructions);
+
+		if (counted < least)
+			least = counted;
+	}
+	printf("{\"kind\":\"calibration\",\"instructions\":%" PRIu64 ",\"counted\":%" PRIu64 "}\n",
+	       instructions, least);
 }

@@ -24,9 +24,10 @@ struct span span_now(void);
 struct span span_since(const struct span *start);
 
 /*
- * Executes a loop of `instructions` instructions, an even number, and returns how many the counter
- * saw, those of the timer interrupts meanwhile included.
+ * Executes a loop of `instructions` instructions, an even number, `loops` times, and prints the least that
+ * the counter saw of one, as a line of JSON of kind "calibration". Interrupts meanwhile are counted: of
+ * several loops that are shorter than a tick, one sees none.
  */
-uint64_t loop_measure(uint64_t instructions);
+void calibrate(uint64_t instructions, unsigned loops);
 
 #endif

@@ -95,14 +95,6 @@ static int disk_open(const char *device)
 	return fd;
 }
 
-static void calibrate(void)
-{
-	uint64_t counted = loop_measure(CALIBRATION_INSTRUCTIONS);
-
-	printf("{\"kind\":\"calibration\",\"instructions\":%d,\"counted\":%" PRIu64 "}\n",
-	       CALIBRATION_INSTRUCTIONS, counted);
-}
-
 static void loads_open(struct load *loads, const struct memory *mem, int disk_fd, unsigned depth)
 {
 	enum load_mode mode;
@@ -196,7 +188,7 @@ int main(int argc, char **argv)
 	memory_open(&mem, settings.depth);
 	if (settings.count) {
 		counter_start();
-		calibrate();
+		calibrate(CALIBRATION_INSTRUCTIONS, 1);
 	}
 	loads_open(loads, &mem, disk_fd, settings.depth);
 	for (round = 0; round <= settings.rounds; round++)

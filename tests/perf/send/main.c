@@ -95,14 +95,6 @@ static void settings_parse(struct settings *settings, int argc, char **argv)
 	settings->peer = argv[optind];
 }
 
-static void calibrate(void)
-{
-	uint64_t counted = loop_measure(CALIBRATION_INSTRUCTIONS);
-
-	printf("{\"kind\":\"calibration\",\"instructions\":%d,\"counted\":%" PRIu64 "}\n",
-	       CALIBRATION_INSTRUCTIONS, counted);
-}
-
 static uint64_t row_bytes(const struct load_row *row)
 {
 	return (uint64_t)row->commands * (LOAD_HEADER_BYTES + row->payload_bytes);
@@ -173,7 +165,7 @@ int main(int argc, char **argv)
 	load_open(settings.huge);
 	if (settings.count) {
 		counter_start();
-		calibrate();
+		calibrate(CALIBRATION_INSTRUCTIONS, 1);
 	}
 	for (unsigned round = 1; round <= settings.rounds; round++)
 		rows_run(fd, &settings, round);

@@ -129,19 +129,6 @@ static void settings_parse(struct settings *settings, int argc, char **argv)
 	settings_check(settings);
 }
 
-static void calibrate(void)
-{
-	uint64_t counted = UINT64_MAX;
-
-	for (unsigned i = 0; i < CALIBRATION_LOOPS; i++) {
-		uint64_t once = loop_measure(CALIBRATION_INSTRUCTIONS);
-
-		counted = once < counted ? once : counted;
-	}
-	printf("{\"kind\":\"calibration\",\"instructions\":%d,\"counted\":%" PRIu64 "}\n",
-	       CALIBRATION_INSTRUCTIONS, counted);
-}
-
 /* The other thread of this process only waits, so that the CPU never halts (clock.h). */
 static uint64_t own_ns(void)
 {
@@ -198,7 +185,7 @@ int main(int argc, char **argv)
 	disk_open(&disk, settings.device, settings.block_bytes, settings.depth);
 	if (settings.count) {
 		counter_start();
-		calibrate();
+		calibrate(CALIBRATION_INSTRUCTIONS, CALIBRATION_LOOPS);
 	}
 	disk_fill(&disk, SEED);
 	disk_run(&disk, true, ios, 0);
