@@ -119,8 +119,8 @@ static bool memory_is_urgent(const struct cmd *cmd)
 
 /*
  * Data in a capsule is all there soon, so what it takes comes back when its disk has it: a disk that is
- * stuck keeps it. So a namespace gets no more when such data has four times what is left. Not for
- * fused commands, whose first halves may wait for what lies behind a capsule.
+ * stuck keeps it. So a namespace gets no more when its such data has NS_SHARE times what is left. Not
+ * for fused commands, whose first halves may wait for what lies behind a capsule. NULL: for those.
  */
 static uint64_t *capsule_share(const struct cmd *cmd)
 {
@@ -133,7 +133,7 @@ static bool capsule_in_share(const struct cmd *cmd)
 {
 	const uint64_t *share = capsule_share(cmd);
 
-	return !share || !*share || *share <= 4 * cmd->queue->worker->pool.free_bytes;
+	return !share || *share <= NS_SHARE * cmd->queue->worker->pool.free_bytes;
 }
 
 /* Would the command leave the reserve alone? */
@@ -290,7 +290,6 @@ static int queue_serve_memory(struct queue *queue)
 /* False when one of them has to wait on, and not for its namespace's share. */
 static bool serve_urgent_waiters(struct worker *worker)
 {
-	list_splice_tail(&worker->urgent_waiters, &worker->urgent_full);
 	while (!list_empty(&worker->urgent_waiters)) {
 		struct cmd *cmd = list_first(&worker->urgent_waiters, struct cmd, wait_link);
 		bool full = !capsule_in_share(cmd);
@@ -310,6 +309,10 @@ void cmd_serve_waiters(struct worker *worker)
 {
 	struct list full = LIST_INIT(full);
 
+	/* A share is no longer full only when something was given back. */
+	if (worker->memory_freed)
+		list_splice_tail(&worker->urgent_waiters, &worker->urgent_full);
+	worker->memory_freed = false;
 	worker->memory_starved = !serve_urgent_waiters(worker);
 	while (!worker->memory_starved && !list_empty(&worker->queues_hungry)) {
 		struct queue *queue = list_first(&worker->queues_hungry, struct queue, hungry_link);

@@ -136,7 +136,10 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len, void (
  */
 void cmd_need_scratch(struct cmd *cmd, uint32_t len);
 
-/* On the worker's thread, once a turn: serves commands that wait for memory, one of each queue in turn. */
+/*
+ * On the worker's thread, once a turn: serves commands that wait for memory, one of each queue in turn.
+ * Clears worker->memory_freed, which may be set again by what it serves.
+ */
 void cmd_serve_waiters(struct worker *worker);
 
 /*

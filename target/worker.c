@@ -24,7 +24,6 @@ static void worker_after_batch(struct loop *loop)
 
 	/* Again while the one makes work for the other: nothing may wait for an event that is not to come. */
 	do {
-		worker->memory_freed = false;
 		cmd_serve_waiters(worker);
 		queue_serve_waiters(worker);
 		for (unsigned i = 0; transports[i]; i++)

@@ -37,6 +37,7 @@ enum limits {
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
 	MAX_COPY_RANGES = 128,        /* MSRC + 1 */
 	CAPSULE_RESERVE_SHIFT = 3,    /* 1/8 of a worker's buffers is for data that comes in capsules */
+	NS_SHARE = 4,                 /* times the memory that it leaves, a namespace may hold */
 	CAPSULE_DATA_ADMIN = 8192,    /* in-capsule data of admin and Fabrics commands */
 	WORKER_HEADERS = 262144,      /* of a worker's memory is for headers sent from there */
 

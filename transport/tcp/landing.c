@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/compiler.h"
+#include "base/limits.h"
 
 enum {
 	ROOMS_SHIFT = 3,        /* of the chunks' bytes, for vectors of fragments */
@@ -14,7 +15,6 @@ enum {
 	DENSITY_BEGIN = 1024,   /* bytes: less than a packet of an Ethernet */
 	DENSITY_MIN = 64,
 	GRANT_MIN = 4096,
-	KEEPER_SHARE = 4,       /* times as many as it leaves, a keeper may have */
 };
 
 int landing_init(struct landing *landing, struct area *area, uint64_t offset, uint64_t size,
@@ -107,7 +107,7 @@ bool landing_may_keep(const struct landing *landing, uint32_t keeper)
 	uint64_t taken = landing->kept + landing->granted / landing_density(landing);
 
 	return taken < landing->most &&
-	       landing->kept_by[keeper] < KEEPER_SHARE * (landing->most - taken);
+	       landing->kept_by[keeper] < NS_SHARE * (landing->most - taken);
 }
 
 void landing_keep(struct landing *landing, uint32_t keeper)
