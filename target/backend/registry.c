@@ -4,6 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+enum {
+	BUSY_PATIENCE_US = 500000,
+	BUSY_STEP_US = 10000,
+};
 
 const struct backend_ops *const backend_registry[] = {
 	&backend_block,
@@ -34,6 +40,29 @@ static int unknown_backend(const char *name, char *err, size_t errlen)
 	return -EINVAL;
 }
 
+static int open_once(const struct backend_ops *ops, const struct config_namespace *config,
+		     struct backend **out, char *reason, size_t len)
+{
+	return config->n_faults ? fault_open(ops, config, out, reason, len) :
+				  ops->open(config, out, reason, len);
+}
+
+/*
+ * A ring lets go of its files a little after the last request or the process that used them has ended:
+ * who opens what was closed just now, as a daemon that starts again does, may find it in use yet.
+ */
+static int open_patiently(const struct backend_ops *ops, const struct config_namespace *config,
+			  struct backend **out, char *reason, size_t len)
+{
+	int rc = open_once(ops, config, out, reason, len);
+
+	for (int waited = 0; rc == -EBUSY && waited < BUSY_PATIENCE_US; waited += BUSY_STEP_US) {
+		usleep(BUSY_STEP_US);
+		rc = open_once(ops, config, out, reason, len);
+	}
+	return rc;
+}
+
 int backend_open(const struct config_namespace *config, struct backend **out, char *err,
 		 size_t errlen)
 {
@@ -42,12 +71,10 @@ int backend_open(const struct config_namespace *config, struct backend **out, ch
 	char reason[BACKEND_ERROR_MAX] = "";
 	int rc;
 
-	if (!ops)
-		rc = unknown_backend(config->backend, reason, sizeof(reason));
-	else if (config->n_faults)
-		rc = fault_open(ops, config, out, reason, sizeof(reason));
+	if (ops)
+		rc = open_patiently(ops, config, out, reason, sizeof(reason));
 	else
-		rc = ops->open(config, out, reason, sizeof(reason));
+		rc = unknown_backend(config->backend, reason, sizeof(reason));
 	if (rc)
 		snprintf(err, errlen, "%s:%d: namespace %s/%u: %s",
 			 where->file ? where->file : "(default)", where->line, config->subsystem,

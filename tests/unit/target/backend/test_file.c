@@ -252,6 +252,29 @@ static void another_process_keeps_it(void **state)
 	backend->ops->close(backend);
 }
 
+static void *close_late(void *arg)
+{
+	struct backend *backend = arg;
+
+	usleep(50000);
+	backend->ops->close(backend);
+	return NULL;
+}
+
+/* As a ring closes, after the process that it belonged to is gone. */
+static void what_is_closed_late_is_waited_for(void **state)
+{
+	struct config_namespace config = file_config(MIB);
+	struct backend *backend = opened(&config);
+	pthread_t closer;
+
+	(void)state;
+	assert_int_equal(pthread_create(&closer, NULL, close_late, backend), 0);
+	backend = opened(&config);
+	backend->ops->close(backend);
+	assert_int_equal(pthread_join(closer, NULL), 0);
+}
+
 static void a_change_of_size_is_noticed(void **state)
 {
 	struct config_namespace config = file_config(2 * MIB);
@@ -328,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup(a_read_only_file_is_left_as_it_is, path_clear),
 		cmocka_unit_test_setup(other_kinds_are_refused, path_clear),
 		cmocka_unit_test_setup(another_process_keeps_it, path_clear),
+		cmocka_unit_test_setup(what_is_closed_late_is_waited_for, path_clear),
 		cmocka_unit_test_setup(a_change_of_size_is_noticed, path_clear),
 		cmocka_unit_test_setup(discard_gives_space_back, path_clear),
 		cmocka_unit_test_setup(a_write_that_does_not_fit_fails_alone, path_clear),
