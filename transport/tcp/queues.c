@@ -4,6 +4,7 @@
  * those that are set apart for it, and a connection lives on the worker whose queue its packets come by.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "base/counter.h"
 #include "base/log.h"
+#include "base/sysfs.h"
 #include "transport/nic/nic.h"
 #include "transport/tcp/address.h"
 #include "transport/tcp/tcp.h"
@@ -234,11 +236,25 @@ static void nic_queues_open(struct interface *interface, unsigned part, const st
 			 why.s);
 }
 
+/* Windows follow from what sockets may buffer, which the kernel cuts (conn_buffer_widen()). */
+static void windows_check(const char *name)
+{
+	uint64_t wanted = workers[0].receive.bytes / TCP_ZCRX_SHARE / 2, most;
+
+	if (sysfs_number("/proc/sys/net/core", "rmem_max", &most) && most < wanted)
+		log_warning("%s: hosts that write much at a time may have to wait for small windows: "
+			    "net.core.rmem_max is %" PRIu64 "; set it to an eighth of [memory] "
+			    "receive, %" PRIu64 ", or more",
+			    name, most, wanted);
+}
+
 static void interface_start(struct interface *interface, unsigned part, const struct config *config,
 			    const char *state_dir, unsigned *absent_ms, unsigned *taken_ms)
 {
 	if (!interface_open(interface, config, state_dir, absent_ms))
 		nic_queues_open(interface, part, config, taken_ms);
+	if (interface->nic)
+		windows_check(interface->config->name);
 	if (!interface->nic)
 		log_warning("no zero-copy receive: %s", interface->why.s);
 	else if (interface->why.s[0])

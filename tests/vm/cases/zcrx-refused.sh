@@ -80,10 +80,14 @@ limited $((39 << 10))
 refused "queue 3 of $nic: no memory for its chunks, or more than RLIMIT_MEMLOCK allows \
 .*LimitMEMLOCK" "[nic $nic]"
 logged "queue 3 of $nic: no memory"
-note "with one of 48 MiB"
+note "with one of 48 MiB, and sockets that may buffer less than an eighth of 4 MiB"
 limited $((48 << 10))
+echo 524287 >/proc/sys/net/core/rmem_max
 daemon_start
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
+assert_match "log" "$nic: .*small windows: net.core.rmem_max is 524287; .* 524288" \
+	"$(<"$run/sluiced.log")"
+echo 524288 >/proc/sys/net/core/rmem_max
 target_stop
 starter=()
 
@@ -102,3 +106,4 @@ kill -TERM "$other_pid"
 wait "$other_pid"
 daemon_start
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
+assert_eq "warnings of small windows" 0 "$(grep -c rmem_max "$run/sluiced.log" || :)"
