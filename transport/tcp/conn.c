@@ -64,19 +64,22 @@ static void socket_options(int fd)
  * would agree upon windows without a scale, for so small a buffer, and their odd lengths become odd
  * lengths of segments, which no drive takes.
  */
-static void socket_buffer(const struct conn *conn, uint64_t bytes)
+static void socket_buffer(const struct conn *conn, int value)
 {
-	/* The kernel takes no more than net.core.rmem_max, and doubles it for its own use. */
-	const int value = (int)MIN(bytes, (uint64_t)INT_MAX);
-
 	if (conn->zcrx && conn->zcrx->ifindex)
 		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof(value));
+}
+
+int conn_buffer_share(uint64_t area_bytes)
+{
+	/* The kernel doubles it for its own use. */
+	return (int)MIN(area_bytes / TCP_ZCRX_SHARE / 2, (uint64_t)INT_MAX);
 }
 
 void conn_buffer_widen(const struct conn *conn)
 {
 	if (conn->zcrx)
-		socket_buffer(conn, chunks_size(&conn->zcrx->landing.chunks) / TCP_ZCRX_SHARE / 2);
+		socket_buffer(conn, conn_buffer_share(chunks_size(&conn->zcrx->landing.chunks)));
 }
 
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)

@@ -236,15 +236,16 @@ static void nic_queues_open(struct interface *interface, unsigned part, const st
 			 why.s);
 }
 
-/* Windows follow from what sockets may buffer, which the kernel cuts (conn_buffer_widen()). */
+/* Windows follow from what sockets may buffer, which the kernel cuts. */
 static void windows_check(const char *name)
 {
-	uint64_t wanted = workers[0].receive.bytes / TCP_ZCRX_SHARE / 2, most;
+	int wanted = conn_buffer_share(workers[0].receive.bytes);
+	uint64_t most;
 
-	if (sysfs_number("/proc/sys/net/core", "rmem_max", &most) && most < wanted)
+	if (sysfs_number("/proc/sys/net/core", "rmem_max", &most) && most < (uint64_t)wanted)
 		log_warning("%s: hosts that write much at a time may have to wait for small windows: "
 			    "net.core.rmem_max is %" PRIu64 "; set it to an eighth of [memory] "
-			    "receive, %" PRIu64 ", or more",
+			    "receive, %d, or more",
 			    name, most, wanted);
 }
 
@@ -253,12 +254,13 @@ static void interface_start(struct interface *interface, unsigned part, const st
 {
 	if (!interface_open(interface, config, state_dir, absent_ms))
 		nic_queues_open(interface, part, config, taken_ms);
-	if (interface->nic)
-		windows_check(interface->config->name);
-	if (!interface->nic)
+	if (!interface->nic) {
 		log_warning("no zero-copy receive: %s", interface->why.s);
-	else if (interface->why.s[0])
+		return;
+	}
+	if (interface->why.s[0])
 		log_warning("zero-copy receive %s", interface->why.s);
+	windows_check(interface->config->name);
 }
 
 /* What is changed on interfaces is noted beside the control socket: in @path, which is overwritten. */

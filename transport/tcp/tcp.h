@@ -224,6 +224,8 @@ struct zcrx *tcp_queues_find(struct tcp_worker *tcp, const struct listener *list
 
 /* Takes over an accepted socket on its worker. Closes it when there is no memory. */
 void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd);
+/* Bytes of SO_RCVBUF for a socket on a receive area of @area_bytes; net.core.rmem_max has to allow them. */
+int conn_buffer_share(uint64_t area_bytes);
 /* Connect succeeded: the socket may buffer what a host needs, not what a stranger may. */
 void conn_buffer_widen(const struct conn *conn);
 /* Something changed: look at it at the end of the turn. */
