@@ -82,12 +82,14 @@ refused "queue 3 of $nic: no memory for its chunks, or more than RLIMIT_MEMLOCK 
 logged "queue 3 of $nic: no memory"
 note "with one of 48 MiB, and sockets that may buffer less than an eighth of 4 MiB"
 limited $((48 << 10))
-echo 524287 >/proc/sys/net/core/rmem_max
+rmem_max=/proc/sys/net/core/rmem_max
+kept=$(<$rmem_max)
+echo 524287 >$rmem_max
 daemon_start
+echo "$kept" >$rmem_max
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
 assert_match "log" "$nic: .*small windows: net.core.rmem_max is 524287; .* 524288" \
 	"$(<"$run/sluiced.log")"
-echo 524288 >/proc/sys/net/core/rmem_max
 target_stop
 starter=()
 
@@ -104,6 +106,8 @@ refused "queue 3 of $nic is taken: another program's io_uring has it for zero-co
 	"[nic $nic]"
 kill -TERM "$other_pid"
 wait "$other_pid"
+echo 524288 >$rmem_max
 daemon_start
+echo "$kept" >$rmem_max
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
 assert_eq "warnings of small windows" 0 "$(grep -c rmem_max "$run/sluiced.log" || :)"
