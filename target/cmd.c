@@ -119,8 +119,8 @@ static bool memory_is_urgent(const struct cmd *cmd)
 
 /*
  * Data in a capsule is all there soon, so what it takes comes back when its disk has it: a disk that is
- * stuck keeps it. So a namespace gets no more when its such data has NS_SHARE times what is left. Not
- * for fused commands, whose first halves may wait for what lies behind a capsule. NULL: for those.
+ * stuck keeps it. So a namespace gets no more when its data of capsules has NS_SHARE times what is left.
+ * NULL: the command has no share, as fused ones, whose first halves may wait for what lies behind a capsule.
  */
 static uint64_t *capsule_share(const struct cmd *cmd)
 {

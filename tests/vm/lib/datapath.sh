@@ -8,8 +8,8 @@
 #   counted, summed   of count_end
 #
 # Cases with much I/O from registered dma-bufs have kernel_args dma_debug=off: that looks for the mapping
-# of each range step by step, which takes minutes where a worker's memory is one mapping. The cases
-# dmabuf-* are for it.
+# of each range step by step through all of a worker's memory, which is one mapping. The cases dmabuf-* are
+# for it.
 #
 # shellcheck disable=SC2034,SC2154 # for the cases, and from lib.sh
 
