@@ -263,7 +263,8 @@ void buffer_cpu_end(const struct buffer *buffer)
 	cpu_sync(buffer, DMA_BUF_SYNC_END);
 }
 
-long attachments_count(void)
+/* The sum of all lines "Total N what..." in the list of all dma-bufs, or a negative errno. */
+static long bufinfo_sum(const char *what)
 {
 	FILE *file = fopen(BUFINFO, "re");
 	long total = 0, here;
@@ -272,20 +273,40 @@ long attachments_count(void)
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file))
-		if (strstr(line, "devices attached") && sscanf(line, "Total %ld", &here) == 1)
+		if (strstr(line, what) && sscanf(line, "Total %ld", &here) == 1)
 			total += here;
 	fclose(file);
 	return total;
 }
 
-long attachments_wait(long wanted)
+static long count_wait(long (*count)(void), long wanted)
 {
 	uint64_t end_ms = now_ms() + DETACH_MS_MAX;
-	long count = attachments_count();
+	long there = count();
 
-	while (count >= 0 && count != wanted && now_ms() < end_ms) {
+	while (there >= 0 && there != wanted && now_ms() < end_ms) {
 		sleep_ms(20);
-		count = attachments_count();
+		there = count();
 	}
-	return count;
+	return there;
+}
+
+long attachments_count(void)
+{
+	return bufinfo_sum("devices attached");
+}
+
+long attachments_wait(long wanted)
+{
+	return count_wait(attachments_count, wanted);
+}
+
+long dmabufs_count(void)
+{
+	return bufinfo_sum("objects,");
+}
+
+long dmabufs_wait(long wanted)
+{
+	return count_wait(dmabufs_count, wanted);
 }

@@ -63,4 +63,8 @@ const char *buffer_kind_name(enum buffer_kind kind);
 long attachments_count(void);
 long attachments_wait(long wanted);
 
+/* The same for the dma-bufs of the machine: one is there as long as anybody uses it. */
+long dmabufs_count(void);
+long dmabufs_wait(long wanted);
+
 #endif

@@ -13,9 +13,10 @@
 
 #include "buffers.h"
 
-/* Single pages in random order; without access by the CPU. */
+/* Single pages in random order; without access by the CPU; I/O memory, as the kernel is told. */
 #define EXPORTER_SCATTERED (1U << 0)
 #define EXPORTER_NO_CPU (1U << 1)
+#define EXPORTER_IO_MEMORY (1U << 2)
 
 /* The longest that a move may take by itself. */
 #define EXPORTER_FINISH_MS_MAX 10000
