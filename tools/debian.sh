@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Packages from another Debian suite, without touching the machine's own apt state. Sourced by
-# kernel/build and tests/vm/rootfs.
+# kernel/build and tests/vm/cached.sh.
 
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
