@@ -82,8 +82,10 @@ void chunks_received(struct chunks *chunks, const struct span *fragment)
 	chunks_touched(chunks, fragment, &first, &last);
 	assert(first == last);
 	chunk = &chunks->chunk[first];
-	if (!chunk->owed++)
+	if (!chunk->owed++) {
 		counter_add(&chunks->held, 1);
+		counter_set(&chunks->held_max, MAX(chunks->held_max, chunks->held));
+	}
 	chunk->refs++;
 }
 

@@ -18,6 +18,7 @@ struct chunks {
 	unsigned shift;     /* a chunk has 1 << shift bytes */
 	uint32_t n;
 	uint64_t held;      /* chunks of which the kernel lacks a fragment; of base/counter.h */
+	uint64_t held_max;  /* the most that ever were; of base/counter.h */
 	struct chunk *chunk;
 	/* Chunks that nobody needs, and that owe fragments: a bit for each, and for each 64 of them. */
 	uint64_t *idle;

@@ -8,18 +8,15 @@
 
 static int anon_create(struct area *area, const struct area_spec *spec)
 {
-	void *base;
 	int rc = provider_check(area, spec);
 
 	if (rc)
 		return rc;
-	base = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (base == MAP_FAILED) {
-		rc = -errno;
+	rc = provider_map(area, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (rc) {
 		area_why_not(area, "anon: mmap: %s", strerror(-rc));
 		return rc;
 	}
-	area->base = base;
 	rc = provider_populate(area, spec);
 	if (rc) {
 		provider_release(area);

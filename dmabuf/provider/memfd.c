@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A memfd: its mapping is the CPU face and the fixed buffer; a udmabuf over the same pages is the
- * dma-buf. Pages of the hugetlb pool are taken when it has enough free ones, ordinary ones else.
+ * dma-buf. Pages of the hugetlb pool are taken when it has enough free ones, else ordinary ones, which
+ * the kernel joins to huge ones as far as it finds some.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,24 +43,14 @@ static int memfd_open(struct area *area, unsigned flags)
 	return 0;
 }
 
-static int memfd_map(struct area *area)
-{
-	void *base = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_SHARED, area->memfd, 0);
-
-	if (base == MAP_FAILED)
-		return -errno;
-	area->base = base;
-	return 0;
-}
-
-/* Huge pages are a bonus: whatever is in the way, there is no message. */
-static int memfd_create_huge(struct area *area, const struct area_spec *spec)
+/* The pool is a bonus: whatever is in the way, there is no message. */
+static int memfd_create_pool(struct area *area, const struct area_spec *spec)
 {
 	int rc = memfd_open(area, MFD_HUGETLB | MFD_HUGE_2MB);
 
 	/* The mapping reserves the pages, so it fails when the pool has too few. */
 	if (!rc)
-		rc = memfd_map(area);
+		rc = provider_map(area, MAP_SHARED, area->memfd);
 	if (!rc)
 		rc = provider_populate(area, spec);
 	if (rc) {
@@ -77,7 +68,7 @@ static int memfd_create_plain(struct area *area, const struct area_spec *spec)
 		return rc;
 	rc = memfd_open(area, 0);
 	if (!rc)
-		rc = memfd_map(area);
+		rc = provider_map(area, MAP_SHARED, area->memfd);
 	if (rc)
 		area_why_not(area, "memfd: %s", strerror(-rc));
 	else
@@ -174,7 +165,7 @@ static int memfd_area_export(const struct area *area, uint64_t offset, uint64_t 
 
 static int memfd_area_create(struct area *area, const struct area_spec *spec)
 {
-	int rc = memfd_create_huge(area, spec);
+	int rc = memfd_create_pool(area, spec);
 
 	if (rc)
 		rc = memfd_create_plain(area, spec);

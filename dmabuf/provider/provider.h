@@ -20,8 +20,14 @@ int provider_check(struct area *area, const struct area_spec *spec);
 void provider_short(struct area *area, const struct area_spec *spec, const char *fact);
 
 /*
- * Makes all pages of the mapping present, huge ones where the kernel offers them, and keeps them out
- * of core dumps: they hold hosts' data. 0, or negative errno with why_not written.
+ * Maps @area->size bytes for reading and writing with these @flags of mmap(), of file @fd or -1, where
+ * huge pages can be, until provider_release(). 0 with `base` set, or negative errno.
+ */
+int provider_map(struct area *area, int flags, int fd);
+
+/*
+ * Makes all pages of the mapping present, huge ones where the kernel has them, and keeps them out of
+ * core dumps: they hold hosts' data. 0, or negative errno with why_not written.
  */
 int provider_populate(struct area *area, const struct area_spec *spec);
 

@@ -66,6 +66,22 @@ static void huge_pages_are_found(void **state)
 	munmap(area.base, size);
 }
 
+/* Whatever the machine's settings, if the kernel finds any. */
+static void areas_have_huge_pages(void **state)
+{
+	struct area area;
+
+	(void)state;
+	assert_int_equal(area_create(&area, "memfd", &small), 0);
+	assert_int_equal((uintptr_t)area.base % (2 * MIB), 0);
+	if (!area_has_huge_pages(&area)) {
+		print_message("this kernel makes no huge pages now\n");
+		assert_int_not_equal(madvise(area.base, 2 * MIB, 25 /* MADV_COLLAPSE */), 0);
+	}
+	area_is_usable(&area);
+	area_destroy(&area);
+}
+
 static void auto_takes_the_first(void **state)
 {
 	struct area area;
@@ -308,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_provider_gives_memory),
 		cmocka_unit_test(huge_pages_are_found),
+		cmocka_unit_test(areas_have_huge_pages),
 		cmocka_unit_test(auto_takes_the_first),
 		cmocka_unit_test(auto_takes_no_memory_of_a_special_kind),
 		cmocka_unit_test(a_face_that_is_needed_and_missing_is_refused),
