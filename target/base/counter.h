@@ -24,4 +24,7 @@ static inline void counter_add(uint64_t *counter, uint64_t n)
 	counter_set(counter, counter_get(counter) + n);
 }
 
+/* Any number or state of another thread, read in the same way. */
+#define peek(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+
 #endif

@@ -9,84 +9,116 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PEER_BURST = 20, PEER_PERIOD_S = 5 };
+#include "base/limits.h"
+#include "base/log_journal.h"
 
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool prefix_priority;
 
+void log_set_level(enum log_level level)
+{
+	__atomic_store_n(&max_level, level, __ATOMIC_RELAXED);
+}
+
+enum log_level log_get_level(void)
+{
+	return __atomic_load_n(&max_level, __ATOMIC_RELAXED);
+}
+
 void log_init(enum log_level level)
 {
-	max_level = level;
+	log_set_level(level);
 	prefix_priority = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void log_line(enum log_level level, const char *fmt, va_list ap)
+static void line_write(enum log_level level, const char *text)
 {
 	static const char *const names[] = { "error: ", "warning: ", "", "debug: " };
 	static const char *const priorities[] = { "<3>", "<4>", "<6>", "<7>" };
-	char line[1024];
-	size_t n = (size_t)snprintf(line, sizeof(line), "%s%s",
-				    prefix_priority ? priorities[level] : "sluiced: ",
-				    prefix_priority ? "" : names[level]);
-	int m = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+	char line[LOG_TEXT_MAX + 32];
+	int n = snprintf(line, sizeof(line), "%s%s%s\n",
+			 prefix_priority ? priorities[level] : "sluiced: ",
+			 prefix_priority ? "" : names[level], text);
 
-	if (m < 0)
-		return;
-	n = MIN(n + (size_t)m, sizeof(line) - 2);
-	line[n++] = '\n';
 	/* One write, so that lines of several threads do not mix. Nothing helps if it fails. */
-	if (write(STDERR_FILENO, line, n) < 0)
+	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+static void text_write(const struct log_site *site, enum log_level level, struct log_about about,
+		       unsigned left_out, const char *text)
 {
-	va_list ap;
-
-	if (level > max_level)
-		return;
-	va_start(ap, fmt);
-	log_line(level, fmt, ap);
-	va_end(ap);
+	if (!log_journal_write(site, level, about, left_out, text))
+		line_write(level, text);
 }
 
-/* True when a line may be written; *@dropped says how many were not since the last one. */
-static bool peer_line_allowed(unsigned *dropped)
+bool log_limit_pass(struct log_site *site, uint64_t now_ns, unsigned *left_out)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static time_t period_start;
-	static unsigned lines, left_out;
-	struct timespec now;
-	bool allowed;
+	bool pass;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	pthread_mutex_lock(&lock);
-	if (now.tv_sec - period_start >= PEER_PERIOD_S) {
-		period_start = now.tv_sec;
-		lines = 0;
+	/* A thread that read its clock before another one did may come after it. */
+	if (now_ns >= site->period_ns + LOG_PEER_PERIOD_S * UINT64_C(1000000000)) {
+		site->period_ns = now_ns;
+		site->lines = 0;
 	}
-	allowed = lines < PEER_BURST;
-	if (allowed) {
-		lines++;
-		*dropped = left_out;
-		left_out = 0;
+	pass = site->lines < LOG_PEER_BURST;
+	*left_out = site->left_out;
+	if (pass) {
+		site->lines++;
+		site->left_out = 0;
 	} else {
-		left_out++;
+		site->left_out++;
 	}
 	pthread_mutex_unlock(&lock);
-	return allowed;
+	return pass;
 }
 
-void log_peer(const char *fmt, ...)
+/* May a message of @site, which peers can cause, be written now? Says how many were not before. */
+static bool site_may(struct log_site *site, enum log_level level)
 {
-	unsigned dropped = 0;
-	va_list ap;
+	struct timespec now;
+	unsigned left_out;
+	char text[128];
 
-	if (max_level < LOG_LEVEL_WARNING || !peer_line_allowed(&dropped))
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!log_limit_pass(site, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+			    &left_out))
+		return false;
+	if (left_out) {
+		snprintf(text, sizeof(text), "%u messages of the next one's kind were left out",
+			 left_out);
+		text_write(site, level, log_about(), left_out, text);
+	}
+	return true;
+}
+
+/*
+ * What hosts and files are called is up to others: no byte of it begins another line, or tells a terminal
+ * what to do.
+ */
+static void text_defuse(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == '\x7f')
+			*text = '?';
+}
+
+void log_message(struct log_site *site, enum log_level level, struct log_about about,
+		 const char *fmt, ...)
+{
+	char text[LOG_TEXT_MAX];
+	va_list ap;
+	int n;
+
+	if (level > log_get_level() || (site->peer && !site_may(site, level)))
 		return;
-	if (dropped)
-		log_warning("%u messages about peers were left out", dropped);
 	va_start(ap, fmt);
-	log_line(LOG_LEVEL_WARNING, fmt, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (n < 0)
+		return;
+	text_defuse(text);
+	text_write(site, level, about, 0, text);
 }

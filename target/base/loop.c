@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/counter.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/regbuf.h"
 
 /*
@@ -116,6 +118,7 @@ int loop_init(struct loop *loop, const struct loop_options *options)
 
 	*loop = (struct loop){
 		.after_batch = options->after_batch,
+		.poll = options->poll,
 		.spin_us = options->spin_us,
 		.mail_fd = -1,
 		.mail_op.done = mail_received,
@@ -367,12 +370,18 @@ static void timers_run(struct loop *loop)
 
 /* ------------------------------------------------------------------------------------------- turns */
 
-/* Completions, or task work that would make some, are there without asking the kernel. */
-static bool loop_has_work(const struct loop *loop)
+static bool loop_poll(struct loop *loop, bool arm)
+{
+	return loop->poll && loop->poll(loop, arm);
+}
+
+/* Completions, or task work that would make some, are there without asking the kernel; or other work was. */
+static bool loop_has_work(struct loop *loop)
 {
 	return io_uring_cq_ready(&loop->ring) ||
 	       (IO_URING_READ_ONCE(*loop->ring.sq.kflags) &
-		(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+		(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) ||
+	       loop_poll(loop, false);
 }
 
 static inline void cpu_relax(void)
@@ -385,26 +394,48 @@ static inline void cpu_relax(void)
 }
 
 /* Busy waits within the budget, without system calls. True when work came. */
-static bool loop_spin(struct loop *loop, uint64_t begin_ns)
+static bool loop_spin(struct loop *loop)
 {
-	uint64_t budget_ns = (uint64_t)loop->spin_us * 1000;
+	uint64_t budget_ns = (uint64_t)loop->spin_us * 1000, begin_ns, spun_ns;
+	bool work = false;
 
 	if (!budget_ns || loop->last_gap_ns > budget_ns * SPIN_GAP_FACTOR)
 		return false;
+	begin_ns = clock_now_ns();
 	do {
-		for (int i = 0; i < 32; i++) {
-			if (loop_has_work(loop))
-				return true;
-			cpu_relax();
+		for (int i = 0; i < 32 && !work; i++) {
+			work = loop_has_work(loop);
+			if (!work)
+				cpu_relax();
 		}
-	} while (clock_now_ns() - begin_ns < budget_ns);
-	return false;
+		spun_ns = clock_now_ns() - begin_ns;
+	} while (!work && spun_ns < budget_ns);
+	counter_add(&loop->stats.spin_ns, spun_ns);
+	return work;
+}
+
+/* Gives the CPU away until there is a completion, or the first timer's time has come. */
+static void loop_block(struct loop *loop)
+{
+	struct io_uring_cqe *cqe;
+
+	TRACE(worker_wait, 8@%[loop], TRACE_IN(loop, loop));
+	if (loop->heap_len) {
+		uint64_t now = clock_now_ns(), deadline = loop->heap[0]->deadline_ns;
+		uint64_t left = deadline > now ? deadline - now : 0;
+		struct __kernel_timespec ts = { .tv_sec = (long long)(left / 1000000000u),
+						.tv_nsec = (long long)(left % 1000000000u) };
+
+		io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &ts, NULL);
+	} else {
+		io_uring_submit_and_wait(&loop->ring, 1);
+	}
+	TRACE(worker_wake, 8@%[loop], TRACE_IN(loop, loop));
 }
 
 static void loop_wait(struct loop *loop)
 {
 	uint64_t begin_ns = clock_now_ns();
-	struct io_uring_cqe *cqe;
 
 	/* What was asked for goes to the kernel first; it may complete at once. */
 	io_uring_submit_and_get_events(&loop->ring);
@@ -413,21 +444,14 @@ static void loop_wait(struct loop *loop)
 		loop->now_ns = clock_now_ns();
 		return;
 	}
-	if (loop_spin(loop, begin_ns)) {
+	if (loop_spin(loop)) {
 		counter_add(&loop->stats.spins, 1);
 		io_uring_get_events(&loop->ring);
 		counter_add(&loop->stats.enters, 1);
-	} else if (loop->heap_len) {
-		uint64_t now = clock_now_ns(), deadline = loop->heap[0]->deadline_ns;
-		uint64_t left = deadline > now ? deadline - now : 0;
-		struct __kernel_timespec ts = { .tv_sec = (long long)(left / 1000000000u),
-						.tv_nsec = (long long)(left % 1000000000u) };
-
-		io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &ts, NULL);
-		counter_add(&loop->stats.enters, 1);
-		counter_add(&loop->stats.waits, 1);
+	} else if (loop_poll(loop, true)) {
+		counter_add(&loop->stats.spins, 1);
 	} else {
-		io_uring_submit_and_wait(&loop->ring, 1);
+		loop_block(loop);
 		counter_add(&loop->stats.enters, 1);
 		counter_add(&loop->stats.waits, 1);
 	}
@@ -462,8 +486,8 @@ void loop_run(struct loop *loop)
 
 	/* The ring must belong to this thread from here on; there is no going on without. */
 	if (rc) {
-		log_error("cannot enable the io_uring ring: error %d", -rc);
-		abort();
+		log_error("cannot enable the io_uring ring: %s; ending", strerror(-rc));
+		_exit(EXIT_FAILURE);
 	}
 	io_uring_register_ring_fd(&loop->ring); /* saves a lookup a call; works without */
 	mail_arm(loop);

@@ -44,6 +44,12 @@ struct loop_options {
 	uint32_t spin_us; /* longest busy wait before blocking; 0: never spins */
 	/* Called after each batch of completions, before its requests are submitted. May be NULL. */
 	void (*after_batch)(struct loop *loop);
+	/*
+	 * Looks for work that comes by other ways than the ring, and does it: called while the loop spins,
+	 * and with @arm before it blocks, when what comes from then on has to complete a request of the
+	 * ring. True: there was some. NULL: none comes by other ways.
+	 */
+	bool (*poll)(struct loop *loop, bool arm);
 };
 
 /* Counters since start, of base/counter.h. */
@@ -52,12 +58,14 @@ struct loop_stats {
 	uint64_t enters; /* io_uring_enter calls */
 	uint64_t waits;  /* enters that blocked */
 	uint64_t spins;  /* waits ended by spinning */
+	uint64_t spin_ns; /* that spinning took, to an end or not */
 	uint64_t cqes;
 };
 
 struct loop {
 	struct io_uring ring;
 	void (*after_batch)(struct loop *loop);
+	bool (*poll)(struct loop *loop, bool arm);
 	uint64_t now_ns; /* CLOCK_MONOTONIC, read once a turn */
 	const struct io_uring_cqe *cqe; /* whose `done` is being called */
 	struct iovec *iovs;  /* LOOP_IOVS, for requests that are not submitted yet */

@@ -159,6 +159,7 @@ enum nvme_status {
 	NVME_SC_HOST_PATH_ERROR = 0x370,
 
 	NVME_STATUS_CODE_MASK = 0x7ff,
+	NVME_STATUS_CRD1 = 0x0800, /* try again after CRDT1 of Identify Controller */
 	NVME_STATUS_MORE = 0x2000,
 	NVME_STATUS_DNR = 0x4000,
 };

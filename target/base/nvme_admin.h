@@ -336,6 +336,7 @@ enum { NVME_TIMESTAMP_SET_BY_HOST = 1 << 1 };
 
 /* Host Behavior Support: the fields in front of the 512 bytes. */
 enum {
+	NVME_HOST_BEHAVIOR_ACRE = 0, /* byte: the host heeds retry delays */
 	NVME_HOST_BEHAVIOR_LEN = 6,
 	NVME_HOST_BEHAVIOR_SIZE = 512,
 };
@@ -498,7 +499,7 @@ struct nvmf_discovery_entry {
 	uint8_t rsvd64[192];
 	char subnqn[NVME_NQN_LEN];
 	char traddr[256];
-	uint8_t tsas[256]; /* TCP: security type in byte 0 */
+	uint8_t tsas[256]; /* TCP: security type in byte 0; RDMA: enum nvmf_tsas_rdma */
 };
 _Static_assert(sizeof(struct nvmf_discovery_entry) == 1024, "discovery log entry");
 
@@ -512,6 +513,14 @@ struct nvmf_discovery_log {
 _Static_assert(sizeof(struct nvmf_discovery_log) == 1024, "discovery log header");
 
 enum nvmf_trtype { NVMF_TRTYPE_RDMA = 1, NVMF_TRTYPE_FC = 2, NVMF_TRTYPE_TCP = 3, NVMF_TRTYPE_LOOP = 254 };
+enum nvmf_tsas_rdma {
+	NVMF_TSAS_RDMA_QPTYPE = 0,
+	NVMF_TSAS_RDMA_PRTYPE = 1,
+	NVMF_TSAS_RDMA_CMS = 2,
+	NVMF_RDMA_QPTYPE_CONNECTED = 1,
+	NVMF_RDMA_PRTYPE_NOT_SPECIFIED = 1,
+	NVMF_RDMA_CMS_RDMA_CM = 1,
+};
 enum nvmf_adrfam { NVMF_ADRFAM_IPV4 = 1, NVMF_ADRFAM_IPV6 = 2 };
 enum nvmf_subtype { NVMF_SUBTYPE_REFERRAL = 1, NVMF_SUBTYPE_NVM = 2, NVMF_SUBTYPE_CURRENT = 3 };
 enum nvmf_treq { NVMF_TREQ_NOT_SPECIFIED = 0, NVMF_TREQ_DISABLE_SQFLOW = 1 << 2 };

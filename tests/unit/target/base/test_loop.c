@@ -297,6 +297,36 @@ static void idle_costs_nothing(void **state)
 	assert_true(loop.stats.turns < 20);
 }
 
+static unsigned polls, polls_armed, polls_found;
+
+/* Finds something the first few times that the loop is about to sleep. */
+static bool poll_something(struct loop *l, bool arm)
+{
+	(void)l;
+	polls++;
+	polls_armed += arm;
+	if (!arm || polls_found == 3)
+		return false;
+	polls_found++;
+	return true;
+}
+
+/* Who polls is asked before the loop sleeps, each time; while there is something it does not. */
+static void other_work_keeps_it_awake(void **state)
+{
+	uint64_t waits;
+
+	(void)state;
+	polls = polls_armed = polls_found = 0;
+	loop.poll = poll_something;
+	run(idle_start);
+	waits = loop.stats.waits;
+	assert_int_equal(polls_found, 3);
+	assert_true(waits > 0);
+	assert_true(polls_armed >= waits + polls_found);
+	assert_true(batches >= polls_found);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cancelled_requests_complete, setup, teardown),
 		cmocka_unit_test_setup_teardown(messages_wake_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_costs_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_work_keeps_it_awake, setup, teardown),
 		cmocka_unit_test_setup_teardown(registered_buffers_have_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_foreign_file_is_no_dmabuf, setup, teardown),
 	};
