@@ -146,7 +146,7 @@ static void header_unknown(struct build *build, const struct config_where *where
 	else
 		faults_add(build->faults, where,
 			   "there is no section [%.64s]; there are daemon, memory, nic, "
-			   "discovery, listener, subsystem, namespace and referral",
+			   "discovery, metrics, listener, subsystem, namespace and referral",
 			   kind);
 }
 

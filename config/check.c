@@ -168,6 +168,17 @@ static void unique_check(const struct build *build, const struct unique *unique)
 	}
 }
 
+static void daemon_check(const struct build *build)
+{
+	const struct config_daemon *daemon = &build->config->daemon;
+	struct config_where where = key_where(build, SECTION_DAEMON, 0, "group");
+
+	if (daemon->group[0] && !daemon->user[0] && key_good(build, SECTION_DAEMON, 0, "user"))
+		faults_add(build->faults, &where,
+			   "'group' of [daemon] is that of the user which the daemon becomes; add "
+			   "'user = ' or remove the line");
+}
+
 static void memory_check(const struct build *build)
 {
 	const struct config_memory *memory = &build->config->memory;
@@ -297,6 +308,9 @@ static void backend_check(const struct build *build, unsigned index)
 		if (path && serial)
 			namespace_fault(build, index, "device_serial",
 					"has both 'path' and 'device_serial'; remove one");
+		if (ns->size)
+			namespace_fault(build, index, "size",
+					"has the size of its device; remove 'size'");
 	} else if (strcmp(ns->backend, "file") == 0) {
 		if (!path)
 			namespace_fault(build, index, "backend",
@@ -337,6 +351,7 @@ static void namespace_check(const struct build *build, unsigned index)
 
 void config_check(const struct build *build)
 {
+	daemon_check(build);
 	memory_check(build);
 	nics_check(build);
 	listeners_check(build);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The configuration as the program uses it: read once from one INI file and its drop-ins,
- * validated, constant afterwards. Every setting is one row of the table in settings.c; these
+ * The configuration as the program uses it: read from one INI file and its drop-ins, validated,
+ * constant afterwards; a reload makes another one. Every setting is one row of the table in settings.c; these
  * structures are what the rows fill in. Strings are NUL-terminated and bounded.
  */
 #ifndef SLUICE_CONFIG_CONFIG_H
@@ -81,6 +81,11 @@ struct config_discovery {
 	char nqn[CONFIG_NQN_MAX]; /* unique discovery NQN; empty: only the well-known one */
 };
 
+struct config_metrics {
+	char address[CONFIG_ADDRESS_MAX]; /* numeric IPv4 or IPv6 */
+	uint16_t port;                    /* 0: none */
+};
+
 struct config_listener {
 	char name[CONFIG_NAME_MAX];
 	struct config_where where;
@@ -92,6 +97,7 @@ struct config_listener {
 	uint32_t in_capsule;  /* bytes of data in a capsule of I/O queues: 0..16384, by 16 */
 	uint32_t r2t_window;  /* bytes granted to one connection at a time */
 	uint32_t send_zc_min; /* bytes of a read from which on it is sent by zero-copy; 0: never */
+	uint32_t stall_timeout_ms; /* 1000..3600000: for the next byte that a host owes, or is to take */
 	bool header_digest;   /* false: refused when a host asks */
 	bool data_digest;
 	bool discovery_only;
@@ -101,7 +107,7 @@ struct config_subsystem {
 	char nqn[CONFIG_NQN_MAX];
 	struct config_where where;
 	char serial[21];
-	char model[41]; /* empty: subsys_model() decides */
+	char model[41]; /* empty: subsys_settle() decides */
 	struct config_hosts hosts;
 	unsigned max_io_queues;   /* 1..MAX_IO_QUEUES */
 	unsigned max_queue_depth; /* MIN_ADMIN_DEPTH..MAX_QUEUE_DEPTH */
@@ -143,6 +149,7 @@ struct config {
 	struct config_daemon daemon;
 	struct config_memory memory;
 	struct config_discovery discovery;
+	struct config_metrics metrics;
 	struct config_nic *nics;
 	unsigned n_nics;
 	struct config_listener *listeners;

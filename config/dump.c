@@ -46,14 +46,9 @@ static void text_wrap(FILE *out, int indent, const char *text)
 
 static void setting_help(const struct setting *row, FILE *out)
 {
-	char form[VALUE_FORM_MAX], line[VALUE_FORM_MAX + 96];
+	char line[VALUE_LINE_MAX];
 
-	row->type->describe(row, form);
-	if (row->required)
-		snprintf(line, sizeof(line), "Value: %s. Required.", form);
-	else
-		snprintf(line, sizeof(line), "Value: %s. Default: %s.", form,
-			 row->def ? row->def : row->absent);
+	value_line(row, line);
 	fprintf(out, "  %s\n", row->key);
 	text_wrap(out, 6, row->help);
 	text_wrap(out, 6, line);

@@ -35,6 +35,11 @@ const struct section sections[SECTIONS] = {
 		SECTION(discovery, discovery),
 		.help = "The discovery service, which tells hosts what they may attach to.",
 	},
+	[SECTION_METRICS] = {
+		SECTION(metrics, metrics),
+		.help = "The metrics endpoint: GET /metrics answers with OpenMetrics text, for "
+			"Prometheus. It asks nobody who they are.",
+	},
 	[SECTION_LISTENER] = {
 		SECTIONS_MANY(listener, listeners), .argument = "NAME", .max = MAX_LISTENERS,
 		.help = "An address that hosts connect to. At least one is needed.",
@@ -78,8 +83,9 @@ const struct setting settings[] = {
 	{
 		ROW(DAEMON, daemon, workers), .key = "workers", .type = &value_number,
 		.min = 1, .max = MAX_WORKERS, .zero = "auto", .def = "auto",
-		.help = "Threads that serve connections, one CPU each. auto: one for each CPU that "
-			"the process may use.",
+		.help = "Threads that serve connections, one CPU each; memory is set aside for each. "
+			"auto: one for each CPU that the process may use. With more than that, "
+			"none is bound to a CPU.",
 	}, {
 		ROW(DAEMON, daemon, control_socket), .key = "control_socket", .type = &value_path,
 		.def = "/run/sluice/control.sock",
@@ -101,15 +107,18 @@ const struct setting settings[] = {
 	}, {
 		ROW(DAEMON, daemon, log_level), .key = "log_level", .type = &value_choice,
 		.choices = log_levels, .def = "info",
-		.help = "The least important messages that are logged.",
+		.help = "The least important messages that are logged, to standard error (the "
+			"journal, under systemd). debug tells of every connection, too.",
 	}, {
 		ROW(DAEMON, daemon, max_connections), .key = "max_connections",
 		.type = &value_number, .min = 1, .max = MAX_CONNECTIONS, .def = "1024",
-		.help = "Connections (a host opens one for each of its queues) served at a time.",
+		.help = "Connections served at a time. A host opens one for each of its queues: for "
+			"each CPU, as a rule, and one more. Further ones are refused.",
 	}, {
 		ROW(DAEMON, daemon, drain_ms), .key = "drain", .type = &value_duration,
 		.max = 3600000, .def = "10s",
-		.help = "On a stop, the time that commands in flight get to complete.",
+		.help = "On a stop, the time that commands in flight get to complete; then "
+			"connections are closed, and backends get as long again.",
 	},
 
 	{
@@ -131,12 +140,14 @@ const struct setting settings[] = {
 	}, {
 		ROW(MEMORY, memory, per_worker), .key = "per_worker", .type = &value_size,
 		.min = 4ull << 20, .max = 1ull << 40, .multiple = HOST_PAGE_SIZE, .def = "256M",
-		.help = "Data buffers of each worker. A host waits when they are all in use.",
+		.help = "Data buffers of each worker, set aside at start and never grown. A host waits "
+			"when they are all in use; 'sluicectl status' counts that.",
 	}, {
 		ROW(MEMORY, memory, receive), .key = "receive", .type = &value_size,
 		.min = 2ull << 20, .max = 1ull << 32, .multiple = 2ull << 20, .def = "64M",
-		.help = "Receive area of each worker for each NIC (and for zcrx-copy), beside "
-			"per_worker. A host is asked for no more data than fits.",
+		.help = "Receive area of each worker for each NIC (and for zcrx-copy, and for rdma), "
+			"beside per_worker. A host is asked for no more data than fits; rdma: as many "
+			"capsules as fit are received at a time.",
 	},
 
 	{
@@ -179,13 +190,26 @@ const struct setting settings[] = {
 	},
 
 	{
+		ROW(METRICS, metrics, port), .key = "port", .type = &value_number,
+		.min = 1, .max = 65535, .zero = "none", .def = "none",
+		.help = "TCP port of the metrics endpoint. none: there is no such endpoint.",
+	}, {
+		ROW(METRICS, metrics, address), .key = "address", .type = &value_address,
+		.def = "127.0.0.1",
+		.help = "Address of the metrics endpoint. What is not on this machine reaches it only "
+			"at an address of the network: one that storage hosts do not reach.",
+	},
+
+	{
 		ROW(LISTENER, listener, transport), .key = "transport", .type = &value_word,
 		.def = "tcp",
-		.help = "How hosts connect.",
+		.help = "How hosts connect: tcp, or rdma (RoCE, InfiniBand), which needs an RDMA device "
+			"that has the address.",
 	}, {
 		ROW(LISTENER, listener, address), .key = "address", .type = &value_address,
 		.def = "0.0.0.0",
-		.help = "Address to listen on. 0.0.0.0 is all of IPv4, :: is all of IPv6.",
+		.help = "Address to listen on. 0.0.0.0 is all of IPv4, :: is all of IPv6. One that "
+			"the machine does not have yet is tried every second.",
 	}, {
 		ROW(LISTENER, listener, port), .key = "port", .type = &value_number,
 		.min = 1, .max = 65535, .def = "4420",
@@ -216,13 +240,19 @@ const struct setting settings[] = {
 		.help = "Reads of this size and more are sent by zero-copy, where kernel and NIC "
 			"can do it.",
 	}, {
+		ROW(LISTENER, listener, stall_timeout_ms), .key = "stall_timeout",
+		.type = &value_duration, .min = 1000, .max = 3600000, .def = "60s",
+		.help = "Time for the next byte of data that a host was asked for, of a PDU that it "
+			"began, or of what it is to take; then its connection is closed. The default "
+			"is twice the time after which Linux gives up an I/O. TCP only.",
+	}, {
 		ROW(LISTENER, listener, header_digest), .key = "header_digest",
 		.type = &value_bool, .def = "yes",
-		.help = "Grant header digests to hosts that ask for them.",
+		.help = "Grant header digests (CRC32C) to hosts that ask for them. TCP only.",
 	}, {
 		ROW(LISTENER, listener, data_digest), .key = "data_digest", .type = &value_bool,
 		.def = "yes",
-		.help = "Grant data digests to hosts that ask for them.",
+		.help = "Grant data digests (CRC32C) to hosts that ask for them. TCP only.",
 	}, {
 		ROW(LISTENER, listener, discovery_only), .key = "discovery_only",
 		.type = &value_bool, .def = "no",
@@ -232,11 +262,11 @@ const struct setting settings[] = {
 	{
 		ROW(SUBSYSTEM, subsystem, hosts), .key = "allow_host", .type = &value_hosts,
 		.absent = "nobody",
-		.help = "Host NQN that may attach. Repeatable.",
+		.help = "Host NQN that may attach ('nvme show-hostnqn' prints a host's). Repeatable.",
 	}, {
 		ROW(SUBSYSTEM, subsystem, hosts.any), .key = "allow_any_host", .type = &value_bool,
 		.def = "no",
-		.help = "Every host may attach. Instead of allow_host.",
+		.help = "Every host that reaches a listener may attach. Instead of allow_host.",
 	}, {
 		ROW(SUBSYSTEM, subsystem, serial), .key = "serial", .type = &value_text,
 		.absent = "derived from the NQN",
@@ -244,7 +274,8 @@ const struct setting settings[] = {
 	}, {
 		ROW(SUBSYSTEM, subsystem, model), .key = "model", .type = &value_text,
 		.absent = "the drive's, where one NVMe drive is all of the subsystem; else Sluice's",
-		.help = "Model number that hosts see.",
+		.help = "Model number that hosts see. Without one it is decided when the subsystem comes, and "
+			"stays, as its firmware revision does, whatever namespaces come and go.",
 	}, {
 		ROW(SUBSYSTEM, subsystem, max_io_queues), .key = "max_io_queues",
 		.type = &value_number, .min = 1, .max = MAX_IO_QUEUES, .def = "128",
@@ -253,7 +284,8 @@ const struct setting settings[] = {
 		ROW(SUBSYSTEM, subsystem, max_queue_depth), .key = "max_queue_depth",
 		.type = &value_number, .min = MIN_ADMIN_DEPTH, .max = MAX_QUEUE_DEPTH,
 		.def = "1024",
-		.help = "Commands that a host may have in flight on one queue.",
+		.help = "Most commands that a host may have in flight on one queue. A host asks for "
+			"as many as it wants (Linux: 128).",
 	}, {
 		ROW(SUBSYSTEM, subsystem, cntlid_min), .key = "cntlid_min", .type = &value_number,
 		.min = 1, .max = MAX_CNTLID, .def = "1",
@@ -266,7 +298,7 @@ const struct setting settings[] = {
 	}, {
 		ROW(SUBSYSTEM, subsystem, max_transfer), .key = "max_transfer", .type = &value_size,
 		.min = HOST_PAGE_SIZE, .max = MAX_TRANSFER, .power_of_two = true, .def = "1M",
-		.help = "Data of one command.",
+		.help = "Most data of one command (MDTS). Hosts split what is larger.",
 	},
 
 	{
@@ -285,17 +317,20 @@ const struct setting settings[] = {
 	}, {
 		ROW(NAMESPACE, namespace, size), .key = "size", .type = &value_size,
 		.min = 512, .max = 1ull << 50, .multiple = 512, .zero = "auto", .def = "auto",
-		.help = "Needed for ram and null. file: size to create it with. auto: what is "
-			"there.",
+		.help = "Needed for ram and null. file: size to create it with, or to grow it to; "
+			"it is never cut. block: not given, it is the device's. auto: what is there.",
 	}, {
 		ROW(NAMESPACE, namespace, block_size), .key = "block_size", .type = &value_size,
 		.min = 1 << MIN_BLOCK_SHIFT, .max = 1 << MAX_BLOCK_SHIFT, .power_of_two = true,
 		.zero = "auto", .def = "auto",
-		.help = "Logical block size. auto: the device's own.",
+		.help = "Logical block size that hosts see, no less than the device's own. auto: the "
+			"device's own; for files the least that direct I/O works with; 512 for ram "
+			"and null.",
 	}, {
 		ROW(NAMESPACE, namespace, uuid), .key = "uuid", .type = &value_uuid,
 		GIVEN(has_uuid), .absent = "derived from NQN and NSID",
-		.help = "UUID that hosts recognise the namespace by.",
+		.help = "UUID that hosts recognise the namespace by. Two targets that serve the same "
+			"data need the same.",
 	}, {
 		ROW(NAMESPACE, namespace, nguid), .key = "nguid", .type = &value_hex,
 		GIVEN(has_nguid), .absent = "derived from NQN and NSID",
@@ -312,7 +347,7 @@ const struct setting settings[] = {
 	}, {
 		ROW(NAMESPACE, namespace, read_only), .key = "read_only", .type = &value_bool,
 		.def = "no",
-		.help = "Refuse to write.",
+		.help = "Writes are refused, and hosts are told that they will be.",
 	}, {
 		ROW(NAMESPACE, namespace, allow_mounted), .key = "allow_mounted",
 		.type = &value_bool, .def = "no",
@@ -321,29 +356,31 @@ const struct setting settings[] = {
 	}, {
 		ROW(NAMESPACE, namespace, ana_group), .key = "ana_group", .type = &value_number,
 		.min = 1, .max = MAX_ANA_GROUPS, .def = "1",
-		.help = "Group of namespaces that changes its access state (ANA) as one.",
+		.help = "ANA group that hosts are told the namespace belongs to. Every group is "
+			"always optimized.",
 	}, {
 		ROW(NAMESPACE, namespace, fault), .key = "fault", .type = &value_faults,
 		.absent = "none",
-		.help = "For tests of hosts: a rule by which commands fail or wait. Repeatable.",
+		.help = "For tests of hosts: a rule by which commands fail or wait, such as 'read "
+			"error=EIO every=100' or 'write delay=50ms'. Repeatable.",
 	},
 
 	{
 		ROW(REFERRAL, referral, transport), .key = "transport", .type = &value_word,
 		.def = "tcp",
-		.help = "How hosts connect to it.",
+		.help = "How hosts connect to it: tcp or rdma.",
 	}, {
 		ROW(REFERRAL, referral, address), .key = "address", .type = &value_address,
 		.required = true,
-		.help = "Its address.",
+		.help = "Address of the other discovery service.",
 	}, {
 		ROW(REFERRAL, referral, port), .key = "port", .type = &value_number,
 		.min = 1, .max = 65535, .def = "8009",
-		.help = "Its port.",
+		.help = "Port of the other discovery service.",
 	}, {
 		ROW(REFERRAL, referral, nqn), .key = "nqn", .type = &value_nqn,
 		.def = NQN_DISCOVERY_WELL_KNOWN,
-		.help = "Its discovery NQN.",
+		.help = "Name of the other discovery service; the default is the well-known one.",
 	},
 };
 

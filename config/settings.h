@@ -15,6 +15,7 @@ enum section_id {
 	SECTION_MEMORY,
 	SECTION_NIC,
 	SECTION_DISCOVERY,
+	SECTION_METRICS,
 	SECTION_LISTENER,
 	SECTION_SUBSYSTEM,
 	SECTION_NAMESPACE,
@@ -26,6 +27,7 @@ enum {
 	SETTINGS_PER_SECTION_MAX = 20,
 	SECTION_LABEL_MAX = CONFIG_NQN_MAX + 32, /* "[namespace NQN/1024]" */
 	VALUE_FORM_MAX = 192,
+	VALUE_LINE_MAX = VALUE_FORM_MAX + 160,
 };
 
 /* One kind of section, and where struct config keeps its objects. */

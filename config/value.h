@@ -43,6 +43,12 @@ extern const struct value_type value_faults;   /* repeatable; fault rules of a n
 bool value_word_valid(const char *text, size_t max);
 
 /*
+ * What the value of @setting has to be and what it is without a line, as a sentence of the help, into
+ * @line of VALUE_LINE_MAX bytes.
+ */
+void value_line(const struct setting *setting, char *line);
+
+/*
  * Grows @array, which holds @n elements of @size bytes and grows by nothing else, to hold at least
  * one more. The new array, owned by the caller as the old one was, or NULL (the old one stays).
  */

@@ -279,3 +279,15 @@ const struct value_type value_uuid = { .parse = uuid_parse,
 const struct value_type value_hex = { .parse = hex_parse,
 				      .print = hex_print,
 				      .describe = hex_describe };
+
+void value_line(const struct setting *setting, char *line)
+{
+	char form[VALUE_FORM_MAX];
+
+	setting->type->describe(setting, form);
+	if (setting->required)
+		snprintf(line, VALUE_LINE_MAX, "Value: %s. Required.", form);
+	else
+		snprintf(line, VALUE_LINE_MAX, "Value: %s. Default: %s.", form,
+			 setting->def ? setting->def : setting->absent);
+}

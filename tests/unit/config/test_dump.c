@@ -12,9 +12,10 @@ static const char everything[] =
 	"[nic eth0]\nqueues = 3\nmemory = dmabuf\nbuffer = 64K\nring = 1024\nsetup = no\n"
 	"[nic eth1]\n"
 	"[discovery]\nport = none\nnqn = nqn.2020-01.d:x\n"
+	"[metrics]\nport = 9420\naddress = ::1\n"
 	"[listener a]\ntransport = rdma\naddress = 2001:db8::1\nport = 1\nreceive = recv\n"
 	"require = zerocopy\nin_capsule = 0\nr2t_window = 1G\nheader_digest = no\n"
-	"send_zc_min = never\ndata_digest = no\ndiscovery_only = yes\n"
+	"send_zc_min = never\nstall_timeout = 1h\ndata_digest = no\ndiscovery_only = yes\n"
 	"[listener b]\nport = 65535\nsend_zc_min = 1M\n"
 	"[subsystem nqn.2020-01.s:x]\nallow_host = nqn.2020-01.h:a;b\n"
 	"allow_host = nqn.2020-01.h:\xc3\xbc\nserial = S N\nmodel = M;N\nmax_io_queues = 1\n"
@@ -43,6 +44,7 @@ static void configs_equal(struct config *a, struct config *b)
 	assert_memory_equal(&a->daemon, &b->daemon, sizeof(a->daemon));
 	assert_memory_equal(&a->memory, &b->memory, sizeof(a->memory));
 	assert_memory_equal(&a->discovery, &b->discovery, sizeof(a->discovery));
+	assert_memory_equal(&a->metrics, &b->metrics, sizeof(a->metrics));
 	assert_int_equal(a->n_nics, b->n_nics);
 	for (unsigned i = 0; i < a->n_nics; i++) {
 		a->nics[i].where = b->nics[i].where;
