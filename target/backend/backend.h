@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * PORT. A backend stores a namespace's blocks. One file each, listed in registry.c. A backend is
- * opened once, by the main thread, before privileges are dropped; attached to every worker's loop;
- * then takes I/O from all workers at once. Its limits are constant from then on, but for the size.
+ * opened once, by the main thread, at start before privileges are dropped; attached to every worker's
+ * loop; then takes I/O from all workers at once. Its limits are constant from then on, but for the size.
  */
 #ifndef SLUICE_TARGET_BACKEND_H
 #define SLUICE_TARGET_BACKEND_H
@@ -70,6 +70,7 @@ struct backend_memory {
 	struct area *areas[LOOP_AREAS]; /* by area.slot; NULL: there is none */
 	struct pool *pool;     /* gives room for a block when one is needed to try something; NULL: none */
 	struct bounce *bounce; /* for memory that cannot be pinned; NULL: all can be */
+	unsigned namespaces;   /* that the configuration had at start, for messages */
 };
 
 /* Facts about an open backend. */
@@ -102,7 +103,8 @@ struct backend_ops {
 	int (*open)(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
 	/*
 	 * Makes the backend usable from @loop; @index is the backend's own place in the table of fixed
-	 * files, the same on every loop. Called before the loop runs, one call at a time. May block.
+	 * files, the same on every loop. Called before the loop runs or on its thread, one call at a time.
+	 * May block for as long as it takes to map memory for a device.
 	 * 0 or negative errno. NULL: nothing to do.
 	 */
 	int (*attach)(struct backend *backend, struct loop *loop, unsigned index,
@@ -144,7 +146,24 @@ struct backend_ops {
 	 * ends here with -ECANCELED. May be NULL.
 	 */
 	void (*detach)(struct backend *backend, struct loop *loop, unsigned index);
-	/* Closes and frees. No I/O in flight, detached everywhere. */
+	/*
+	 * After detach, on the loop's thread: has the ring nothing more of the backend's own? NULL: it
+	 * never has.
+	 */
+	bool (*settled)(const struct backend *backend, const struct loop *loop);
+	/*
+	 * Makes it config->size bytes large, while it is in use; with @check_only it only says whether that
+	 * may be. 0 with limits.size changed, or negative errno and @err (a sentence: thing, fault, remedy).
+	 * Main thread; may block. NULL: it cannot.
+	 */
+	int (*resize)(struct backend *backend, const struct config_namespace *config,
+		      bool check_only, char *err, size_t errlen);
+	/*
+	 * Takes back what open, or resize after it, has just made or made larger, of which no host knows
+	 * yet. It may be attached; @config is what that was called with. Main thread. NULL: nothing to do.
+	 */
+	void (*undo)(struct backend *backend, const struct config_namespace *config);
+	/* Closes and frees. No I/O in flight, detached everywhere, settled or the rings are gone. */
 	void (*close)(struct backend *backend);
 };
 

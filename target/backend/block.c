@@ -28,6 +28,7 @@ struct block_facts {
 	uint64_t rotational; /* a flag */
 	uint64_t discard_max;
 	uint64_t zeroes_max;
+	uint64_t zeroes_unmap_max; /* by deallocating: what is deallocated reads as zero */
 	uint64_t dma_alignment; /* a mask */
 };
 
@@ -56,6 +57,7 @@ static void facts_read(const char *sysfs, struct block_facts *facts)
 	};
 	sysfs_number(queue, "discard_max_bytes", &facts->discard_max);
 	sysfs_number(queue, "write_zeroes_max_bytes", &facts->zeroes_max);
+	sysfs_number(queue, "write_zeroes_unmap_max_bytes", &facts->zeroes_unmap_max);
 	sysfs_number(queue, "dma_alignment", &facts->dma_alignment);
 	sysfs_number(queue, "rotational", &facts->rotational);
 	if (sysfs_line(queue, "write_cache", text, sizeof(text)))
@@ -202,6 +204,7 @@ static void block_zeroing(struct uring_backend *ub, const struct block_facts *fa
 	else if (facts->discard_max && facts->zeroes_max)
 		ub->discard = URING_DISCARD_PUNCH;
 	limits->discard = ub->discard != URING_DISCARD_NONE;
+	limits->discard_zeroes = limits->discard && facts->zeroes_unmap_max;
 }
 
 static int block_geometry(const struct opening *o, struct uring_backend *ub,
@@ -344,5 +347,6 @@ const struct backend_ops backend_block = {
 	.health = block_health,
 	.refresh = block_refresh,
 	.detach = uring_detach,
+	.settled = uring_settled,
 	.close = block_close,
 };

@@ -19,6 +19,7 @@ int bounce_init(struct bounce *bounce, struct loop *loop, unsigned slot)
 	list_init(&bounce->users);
 	for (bounce->n_free = 0; bounce->n_free < BOUNCE_PIECES; bounce->n_free++)
 		bounce->free[bounce->n_free] = (uint8_t)bounce->n_free;
+	bounce->least_free = bounce->n_free;
 	return 0;
 }
 
@@ -45,7 +46,9 @@ static void user_queue(struct bounce *bounce, struct bounce_user *user)
 static int piece_take(struct bounce *bounce, struct bounce_user *user)
 {
 	user->n_held++;
-	return bounce->free[--bounce->n_free];
+	bounce->n_free--;
+	bounce->least_free = MIN(bounce->least_free, bounce->n_free);
+	return bounce->free[bounce->n_free];
 }
 
 /* All the time: no piece is free, or nobody waits who may have it. */

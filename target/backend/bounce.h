@@ -21,6 +21,7 @@ struct bounce {
 	struct area area;
 	uint8_t free[BOUNCE_PIECES]; /* numbers of the pieces that nobody uses */
 	unsigned n_free;
+	unsigned least_free; /* that n_free ever was; other threads read both */
 	struct list users; /* that somebody waits for and that may have another piece, by turn */
 };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "target/backend/fault.h"
 #include "target/backend/fault_rule.h"
 #include "target/backend/opening.h"
 #include "target/backend/registry.h"
@@ -34,6 +35,30 @@ static struct fault *fault_of(struct backend *backend)
 	return container_of(backend, struct fault, backend);
 }
 
+/* What people see of a backend that fails by @n rules. */
+static void fault_describe(struct fault *fault)
+{
+	if (fault->n_rules)
+		snprintf(fault->backend.detail, sizeof(fault->backend.detail),
+			 "fails by %u rule%s%s%.80s", fault->n_rules,
+			 fault->n_rules == 1 ? "" : "s", fault->inner->detail[0] ? "; " : "",
+			 fault->inner->detail);
+	else
+		memcpy(fault->backend.detail, fault->inner->detail, sizeof(fault->inner->detail));
+}
+
+/* The wrapper around @inner, with the rules that it has. */
+static void fault_wrap(struct fault *fault, struct backend *inner)
+{
+	fault->inner = inner;
+	fault->backend.ops = &backend_fault;
+	fault->backend.limits = inner->limits;
+	fault->backend.memory_bytes = inner->memory_bytes;
+	fault->backend.identity = inner->identity;
+	memcpy(fault->backend.path, inner->path, sizeof(fault->backend.path));
+	fault_describe(fault);
+}
+
 int fault_open(const struct backend_ops *inner, const struct config_namespace *config,
 	       struct backend **out, char *err, size_t errlen)
 {
@@ -52,14 +77,7 @@ int fault_open(const struct backend_ops *inner, const struct config_namespace *c
 		free(fault);
 		return rc;
 	}
-	fault->backend.ops = &backend_fault;
-	fault->backend.limits = fault->inner->limits;
-	fault->backend.memory_bytes = fault->inner->memory_bytes;
-	fault->backend.identity = fault->inner->identity;
-	memcpy(fault->backend.path, fault->inner->path, sizeof(fault->backend.path));
-	snprintf(fault->backend.detail, sizeof(fault->backend.detail), "fails by %u rule%s%s%.80s",
-		 fault->n_rules, fault->n_rules == 1 ? "" : "s",
-		 fault->inner->detail[0] ? "; " : "", fault->inner->detail);
+	fault_wrap(fault, fault->inner);
 	*out = &fault->backend;
 	return 0;
 }
@@ -75,22 +93,27 @@ static struct fault_loop *fault_loop_of(struct fault *fault, const struct loop *
 	return &fault->loops[i];
 }
 
-static int fault_attach(struct backend *backend, struct loop *loop, unsigned index,
-			const struct backend_memory *memory)
+static void fault_add_loop(struct fault *fault, struct loop *loop)
 {
-	struct fault *fault = fault_of(backend);
 	struct fault_loop *fl = &fault->loops[fault->n_loops];
-	int rc = 0;
 
-	if (fault->inner->ops->attach)
-		rc = fault->inner->ops->attach(fault->inner, loop, index, memory);
-	if (rc)
-		return rc;
 	assert(fault->n_loops < MAX_WORKERS);
 	fl->loop = loop;
 	list_init(&fl->held);
 	fault->n_loops++;
-	return 0;
+}
+
+static int fault_attach(struct backend *backend, struct loop *loop, unsigned index,
+			const struct backend_memory *memory)
+{
+	struct fault *fault = fault_of(backend);
+	int rc = 0;
+
+	if (fault->inner->ops->attach)
+		rc = fault->inner->ops->attach(fault->inner, loop, index, memory);
+	if (!rc)
+		fault_add_loop(fault, loop);
+	return rc;
 }
 
 static void delay_expired(struct timer *timer)
@@ -200,6 +223,39 @@ static void fault_detach(struct backend *backend, struct loop *loop, unsigned in
 		fault->inner->ops->detach(fault->inner, loop, index);
 }
 
+static bool fault_settled(const struct backend *backend, const struct loop *loop)
+{
+	const struct backend *inner = container_of(backend, const struct fault, backend)->inner;
+
+	return !inner->ops->settled || inner->ops->settled(inner, loop);
+}
+
+static int fault_resize(struct backend *backend, const struct config_namespace *config,
+			bool check_only, char *err, size_t errlen)
+{
+	const struct opening o = { config, err, errlen };
+	struct backend *inner = fault_of(backend)->inner;
+	int rc;
+
+	if (!inner->ops->resize)
+		return opening_fail(&o, -ENOTSUP, "%s cannot change its size while it is in use",
+				    inner->path);
+	rc = inner->ops->resize(inner, config, check_only, err, errlen);
+	if (!rc)
+		__atomic_store_n(&backend->limits.size, backend_size(inner), __ATOMIC_RELAXED);
+	return rc;
+}
+
+static void fault_undo(struct backend *backend, const struct config_namespace *config)
+{
+	struct backend *inner = fault_of(backend)->inner;
+
+	if (!inner->ops->undo)
+		return;
+	inner->ops->undo(inner, config);
+	__atomic_store_n(&backend->limits.size, backend_size(inner), __ATOMIC_RELAXED);
+}
+
 static void fault_close(struct backend *backend)
 {
 	struct fault *fault = fault_of(backend);
@@ -217,5 +273,76 @@ static const struct backend_ops backend_fault = {
 	.health = fault_health,
 	.refresh = fault_refresh,
 	.detach = fault_detach,
+	.settled = fault_settled,
+	.resize = fault_resize,
+	.undo = fault_undo,
 	.close = fault_close,
 };
+
+/* ---------------------------------------------------------------------------------- while it runs */
+
+struct fault_change {
+	struct fault *wrapper; /* owned: with the rules; NULL: the backend has one */
+	struct fault_rule rules[CONFIG_FAULT_RULES];
+	unsigned n_rules;
+};
+
+int fault_change_new(struct backend *backend, const char rules[][CONFIG_FAULT_RULE_MAX],
+		     unsigned n_rules, struct fault_change **out, char *err, size_t errlen)
+{
+	struct fault_change *change = calloc(1, sizeof(*change));
+	int rc = change ? 0 : -ENOMEM;
+
+	if (change && backend->ops != &backend_fault) {
+		change->wrapper = calloc(1, sizeof(*change->wrapper));
+		rc = change->wrapper ? 0 : -ENOMEM;
+	}
+	if (rc)
+		snprintf(err, errlen, "out of memory");
+	for (unsigned i = 0; !rc && i < n_rules; i++)
+		rc = fault_rule_parse(rules[i], &change->rules[change->n_rules++], err, errlen);
+	if (rc && change)
+		fault_change_drop(change);
+	else
+		*out = change;
+	return rc;
+}
+
+void fault_change_drop(struct fault_change *change)
+{
+	free(change->wrapper);
+	free(change);
+}
+
+struct backend *fault_change_apply(struct backend *backend, struct fault_change *change,
+				   struct loop *const *loops, unsigned n_loops)
+{
+	struct fault *fault = change->wrapper ? change->wrapper : fault_of(backend);
+
+	memcpy(fault->rules, change->rules, sizeof(fault->rules));
+	fault->n_rules = change->n_rules;
+	if (change->wrapper) {
+		for (unsigned i = 0; i < n_loops; i++)
+			fault_add_loop(fault, loops[i]);
+		fault_wrap(fault, backend);
+		change->wrapper = NULL;
+	} else {
+		fault_describe(fault);
+	}
+	fault_change_drop(change);
+	return &fault->backend;
+}
+
+void fault_release(struct backend *backend, struct loop *loop)
+{
+	struct fault *fault = fault_of(backend);
+	struct list held = LIST_INIT(held), *node;
+
+	list_splice_tail(&held, &fault_loop_of(fault, loop)->held);
+	while ((node = list_pop(&held))) {
+		struct backend_io *io = list_entry(node, struct backend_io, link);
+
+		loop_timer_stop(loop, &io->timer);
+		backend_submit(fault->inner, loop, io);
+	}
+}

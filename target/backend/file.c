@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A regular file, made when it is not there and the configuration says how large. Never truncated. */
+/*
+ * A regular file, made when it is not there and the configuration says how large. Never cut, but for what
+ * was added to it and is taken back before anybody had a use of it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +24,19 @@ enum {
 	FILE_BLOCK = 512,  /* what images are made with; hosts align to phys_shift */
 	FILE_GRAIN = 4096, /* least that file systems allocate */
 };
+
+struct file {
+	struct uring_backend ub; /* first, as in every backend */
+	/* What undo takes back. */
+	bool created;
+	uint64_t before; /* bytes that it had */
+	uint64_t after;	 /* that it was given; 0: it was not grown */
+};
+
+static struct file *file_of(struct backend *backend)
+{
+	return container_of(backend, struct file, ub.backend);
+}
 
 /* Makes the new name durable, so that what is flushed into the file can be found after a crash. */
 static void directory_sync(const char *path)
@@ -55,6 +71,13 @@ static int file_create(const struct opening *o)
 	if (fd < 0)
 		return opening_fail(o, -errno, "%s cannot be created: %s%s", path, strerror(errno),
 				    errno == ENOENT ? ": create its directory first" : "");
+	/* Whoever else found it in this moment has it, and what is in it. */
+	rc = uring_lock(fd, false);
+	if (rc) {
+		close(fd);
+		return opening_fail(o, rc, "%s, which was just created, cannot be locked: %s", path,
+				    strerror(-rc));
+	}
 	if (ftruncate(fd, (off_t)o->config->size)) {
 		rc = -errno;
 		unlink(path);
@@ -66,8 +89,8 @@ static int file_create(const struct opening *o)
 	return fd;
 }
 
-/* The open file, or a negative errno. *@created says that it is this call's. */
-static int file_descriptor(const struct opening *o, bool *created)
+/* The open file, or a negative errno. file->created says that it is this call's. */
+static int file_descriptor(const struct opening *o, struct file *file)
 {
 	const char *path = o->config->path;
 	int fd;
@@ -82,7 +105,7 @@ static int file_descriptor(const struct opening *o, bool *created)
 		return fd;
 	if (errno == ENOENT) {
 		fd = file_create(o);
-		*created = fd >= 0;
+		file->created = fd >= 0;
 		return fd;
 	}
 	if (errno == EISDIR)
@@ -116,28 +139,64 @@ static int file_check(const struct opening *o, int fd, struct stat *st)
 	return 0;
 }
 
-/* Grows the file to the configured size; what is larger than that is somebody's data. */
-static int file_resize(const struct opening *o, int fd, struct stat *st)
+/* May it have the configured size? What is larger than that is somebody's data. */
+static int file_size_check(const struct opening *o, uint64_t have)
 {
-	uint64_t want = o->config->size, have = (uint64_t)st->st_size;
+	uint64_t want = o->config->size;
 
-	if (!want || want == have)
-		return 0;
-	if (want < have)
+	if (want && want < have)
 		return opening_fail(o, -EINVAL,
 				    "%s has %" PRIu64 " bytes, more than size = %" PRIu64
 				    ": data would be lost; raise size, or leave it out",
 				    o->config->path, have, want);
-	if (o->config->read_only)
+	if (want > have && o->config->read_only)
 		return opening_fail(o, -EROFS,
 				    "%s has %" PRIu64 " bytes, less than size = %" PRIu64
 				    ", and the namespace is read_only: leave size out",
 				    o->config->path, have, want);
-	if (ftruncate(fd, (off_t)want))
+	return 0;
+}
+
+/* Grows the file to the configured size. */
+static int file_grow(const struct opening *o, struct file *file, struct stat *st)
+{
+	uint64_t want = o->config->size, have = (uint64_t)st->st_size;
+	int rc = file_size_check(o, have);
+
+	if (rc || !want || want == have)
+		return rc;
+	if (ftruncate(file->ub.fd, (off_t)want))
 		return opening_fail(o, -errno, "%s cannot be grown to %s: %s", o->config->path,
 				    bytes_text(want).s, strerror(errno));
+	file->before = have;
+	file->after = want;
 	st->st_size = (off_t)want;
 	return 0;
+}
+
+static void size_set(struct backend *backend, uint64_t bytes)
+{
+	unsigned shift = backend->limits.block_shift;
+
+	__atomic_store_n(&backend->limits.size, bytes >> shift << shift, __ATOMIC_RELAXED);
+}
+
+/* What somebody else has changed since then stays as it is. */
+static void file_undo(struct backend *backend, const struct config_namespace *config)
+{
+	struct file *file = file_of(backend);
+	struct stat st, named;
+
+	if (!fstat(file->ub.fd, &st)) {
+		if (file->created && !stat(config->path, &named) && named.st_dev == st.st_dev &&
+		    named.st_ino == st.st_ino)
+			unlink(config->path);
+		if (file->after && (uint64_t)st.st_size == file->after &&
+		    !ftruncate(file->ub.fd, (off_t)file->before))
+			size_set(backend, file->before);
+	}
+	file->created = false;
+	file->after = 0;
 }
 
 /* Whether direct I/O works, where the kernel cannot tell: by doing it. */
@@ -217,8 +276,9 @@ static void file_zeroing(struct uring_backend *ub, uint64_t size)
 	ub->zero_unmap_mode = can_punch ? punch : zero;
 }
 
-static int file_setup(const struct opening *o, struct uring_backend *ub)
+static int file_setup(const struct opening *o, struct file *file)
 {
+	struct uring_backend *ub = &file->ub;
 	struct backend *backend = &ub->backend;
 	const char *path = o->config->path;
 	uint32_t preferred;
@@ -227,7 +287,7 @@ static int file_setup(const struct opening *o, struct uring_backend *ub)
 	int rc = file_check(o, ub->fd, &st);
 
 	if (!rc)
-		rc = file_resize(o, ub->fd, &st);
+		rc = file_grow(o, file, &st);
 	if (rc)
 		return rc;
 	preferred = file_direct(o, ub->fd, backend);
@@ -261,29 +321,54 @@ static int file_open(const struct config_namespace *config, struct backend **out
 		     size_t errlen)
 {
 	const struct opening o = { config, err, errlen };
-	struct uring_backend *ub = calloc(1, sizeof(*ub));
-	bool created = false;
+	struct file *file = calloc(1, sizeof(*file));
 	int rc;
 
-	if (!ub)
+	if (!file)
 		return opening_fail(&o, -ENOMEM, "out of memory");
-	ub->backend.ops = &backend_file;
-	ub->fd = file_descriptor(&o, &created);
-	if (ub->fd < 0) {
-		rc = ub->fd;
-		free(ub);
+	file->ub.backend.ops = &backend_file;
+	file->ub.fd = file_descriptor(&o, file);
+	if (file->ub.fd < 0) {
+		rc = file->ub.fd;
+		free(file);
 		return rc;
 	}
-	rc = file_setup(&o, ub);
+	rc = file_setup(&o, file);
 	if (rc) {
-		if (created)
-			unlink(config->path);
-		close(ub->fd);
-		free(ub);
+		file_undo(&file->ub.backend, config);
+		close(file->ub.fd);
+		free(file);
 		return rc;
 	}
-	*out = &ub->backend;
+	*out = &file->ub.backend;
 	return 0;
+}
+
+/* As the size that is configured makes it at the start. */
+static int file_resize(struct backend *backend, const struct config_namespace *config,
+		       bool check_only, char *err, size_t errlen)
+{
+	struct file *file = file_of(backend);
+	const struct opening o = { config, err, errlen };
+	unsigned shift = backend->limits.block_shift;
+	struct stat st;
+	int rc;
+
+	if (fstat(file->ub.fd, &st))
+		return opening_fail(&o, -errno, "%s: %s", config->path, strerror(errno));
+	if (config->size & ((UINT64_C(1) << shift) - 1))
+		return opening_fail(&o, -EINVAL,
+				    "size = %" PRIu64 " is no multiple of the block size %u: "
+				    "change it",
+				    config->size, 1u << shift);
+	if (check_only)
+		return file_size_check(&o, (uint64_t)st.st_size);
+	file->created = false;
+	file->after = 0;
+	rc = file_grow(&o, file, &st);
+	if (!rc)
+		size_set(backend, (uint64_t)st.st_size);
+	return rc;
 }
 
 /* Somebody may have grown the file, or cut it. */
@@ -321,6 +406,9 @@ const struct backend_ops backend_file = {
 	.cancel = uring_cancel,
 	.path = uring_path,
 	.refresh = file_refresh,
+	.resize = file_resize,
+	.undo = file_undo,
 	.detach = uring_detach,
+	.settled = uring_settled,
 	.close = file_close,
 };

@@ -16,6 +16,7 @@ enum { NULL_BLOCK = 512, NULL_PHYS_SHIFT = 12 };
 struct null {
 	struct backend backend;
 	struct area zeroes; /* MAX_TRANSFER bytes, read-only */
+	uint64_t before;    /* the size before the last resize */
 };
 
 static struct null *null_of(struct backend *backend)
@@ -86,6 +87,36 @@ static int null_map(struct backend *backend, uint64_t offset, uint32_t len, bool
 	return 0;
 }
 
+static void size_set(struct backend *backend, uint64_t size)
+{
+	__atomic_store_n(&backend->limits.size, size, __ATOMIC_RELAXED);
+	snprintf(backend->path, sizeof(backend->path), "null %s", bytes_text(size).s);
+}
+
+static int null_resize(struct backend *backend, const struct config_namespace *config,
+		       bool check_only, char *err, size_t errlen)
+{
+	const struct opening o = { config, err, errlen };
+	uint64_t size;
+	int rc = opening_size(&o, "null", backend->limits.block_shift, &size);
+
+	if (rc || check_only)
+		return rc;
+	null_of(backend)->before = backend->limits.size;
+	size_set(backend, size);
+	return 0;
+}
+
+static void null_undo(struct backend *backend, const struct config_namespace *config)
+{
+	struct null *null = null_of(backend);
+
+	(void)config;
+	if (null->before)
+		size_set(backend, null->before);
+	null->before = 0;
+}
+
 static void null_close(struct backend *backend)
 {
 	struct null *null = null_of(backend);
@@ -99,5 +130,7 @@ const struct backend_ops backend_null = {
 	.open = null_open,
 	.submit = null_submit,
 	.map = null_map,
+	.resize = null_resize,
+	.undo = null_undo,
 	.close = null_close,
 };

@@ -59,6 +59,8 @@ int uring_attach(struct backend *backend, struct loop *loop, unsigned index,
 		 const struct backend_memory *memory);
 void uring_submit(struct backend *backend, struct loop *loop, struct backend_io *io);
 void uring_cancel(struct backend *backend, struct loop *loop, struct backend_io *io);
+/* As backend_ops.settled. */
+bool uring_settled(const struct backend *backend, const struct loop *loop);
 void uring_path(struct backend *backend, const struct loop *loop, unsigned index,
 		const struct area *area, struct datapath_facts *facts,
 		uint64_t bytes[DATAPATH_STORAGE_RUNGS]);

@@ -275,8 +275,11 @@ static void trial_done(struct op *op, int res, uint32_t flags)
 	struct uring_dmabuf *dmabuf = container_of(op, struct uring_dmabuf, op);
 
 	(void)flags;
-	if (dmabuf->at->detached)
+	if (dmabuf->at->detached) {
+		dmabuf->trying = false;
+		pool_put(dmabuf->at->memory->pool, &dmabuf->spare);
 		return;
+	}
 	if (res == -EAGAIN && ++dmabuf->tries < REGBUF_TRIES) {
 		trial_send(dmabuf);
 		return;
@@ -394,7 +397,7 @@ static const char *refusal_text(const struct uring_dmabuf *dmabuf, int error)
 			 "much again for each namespace, here %s: raise LimitMEMLOCK= in the service "
 			 "unit (ulimit -l), or lower [memory] per_worker",
 			 bytes_text(limit.rlim_cur).s, bytes_text(size).s,
-			 bytes_text((at->loop->n_files + 1ull) * size).s);
+			 bytes_text((MAX(at->memory->namespaces, 1u) + 1ull) * size).s);
 	else if (error == -EINVAL && size > UINT64_C(1) << 30)
 		snprintf(at->refused, sizeof(at->refused),
 			 "the device, or the kernel for a dma-buf of %s, refuses it: keep [memory] "
@@ -515,6 +518,17 @@ void uring_memory_detach(struct uring_attachment *at)
 		loop_timer_stop(at->loop, &at->dmabufs[slot].timer);
 		unregister(&at->dmabufs[slot]);
 	}
+}
+
+bool uring_settled(const struct backend *backend, const struct loop *loop)
+{
+	const struct uring_backend *ub = (const struct uring_backend *)backend;
+
+	for (const struct uring_attachment *at = ub->attachments; at; at = at->next)
+		for (unsigned slot = 0; at->loop == loop && slot < LOOP_AREAS; slot++)
+			if (at->dmabufs[slot].trying || at->dmabufs[slot].telling)
+				return false;
+	return true;
 }
 
 void uring_memory_free(struct uring_backend *ub)

@@ -297,6 +297,69 @@ static void a_change_of_size_is_noticed(void **state)
 	rig_close(&rig);
 }
 
+/* Calls undo, and closes. */
+static void undone(struct backend *backend, const struct config_namespace *config)
+{
+	backend->ops->undo(backend, config);
+	backend->ops->close(backend);
+}
+
+/* What a change of the configuration did to a file is taken back when the change comes to nothing. */
+static void what_open_did_is_undone(void **state)
+{
+	struct config_namespace config = file_config(2 * MIB);
+	char err[BACKEND_ERROR_MAX] = "";
+
+	(void)state;
+	undone(opened(&config), &config);
+	assert_int_equal(access(path, F_OK), -1);
+	file_write(MIB + 100, "data");
+	undone(opened(&config), &config);
+	assert_int_equal(file_stat().st_size, MIB + 100);
+	/* The same when open itself fails after it. */
+	config.block_size = 4096;
+	config.size = 2 * MIB + 512;
+	rig_refused(&config, -EINVAL, err);
+	assert_contains(err, "no multiple of the block size 4096");
+	assert_int_equal(file_stat().st_size, MIB + 100);
+	/* What it found as it should be stays. */
+	file_write(2 * MIB, "data");
+	config = file_config(2 * MIB);
+	undone(opened(&config), &config);
+	assert_int_equal(file_stat().st_size, 2 * MIB);
+}
+
+static void a_resize_is_undone(void **state)
+{
+	struct config_namespace config = file_config(MIB);
+	struct backend *backend = opened(&config);
+	char err[BACKEND_ERROR_MAX] = "";
+
+	(void)state;
+	config.size = 2 * MIB;
+	assert_int_equal(backend->ops->resize(backend, &config, true, err, sizeof(err)), 0);
+	assert_int_equal(file_stat().st_size, MIB);
+	assert_int_equal(backend_size(backend), MIB);
+	assert_int_equal(backend->ops->resize(backend, &config, false, err, sizeof(err)), 0);
+	assert_int_equal(file_stat().st_size, 2 * MIB);
+	assert_int_equal(backend_size(backend), 2 * MIB);
+	/* The file that it made when it was opened stays: that was another change. */
+	backend->ops->undo(backend, &config);
+	assert_int_equal(file_stat().st_size, MIB);
+	assert_int_equal(backend_size(backend), MIB);
+	backend->ops->undo(backend, &config);
+	assert_int_equal(file_stat().st_size, MIB);
+	config.size = MIB / 2;
+	assert_int_equal(backend->ops->resize(backend, &config, true, err, sizeof(err)), -EINVAL);
+	assert_contains(err, "data would be lost");
+	/* Somebody else has grown it since. */
+	config.size = 2 * MIB;
+	assert_int_equal(backend->ops->resize(backend, &config, false, err, sizeof(err)), 0);
+	assert_int_equal(truncate(path, 3 * MIB), 0);
+	undone(backend, &config);
+	assert_int_equal(file_stat().st_size, 3 * MIB);
+}
+
 static void discard_gives_space_back(void **state)
 {
 	struct config_namespace config = file_config(4 * MIB);
@@ -353,6 +416,8 @@ int main(void)
 		cmocka_unit_test_setup(another_process_keeps_it, path_clear),
 		cmocka_unit_test_setup(what_is_closed_late_is_waited_for, path_clear),
 		cmocka_unit_test_setup(a_change_of_size_is_noticed, path_clear),
+		cmocka_unit_test_setup(what_open_did_is_undone, path_clear),
+		cmocka_unit_test_setup(a_resize_is_undone, path_clear),
 		cmocka_unit_test_setup(discard_gives_space_back, path_clear),
 		cmocka_unit_test_setup(a_write_that_does_not_fit_fails_alone, path_clear),
 	};
