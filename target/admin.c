@@ -40,7 +40,7 @@ uint32_t admin_effects(const struct ctrl *ctrl, uint8_t opcode)
 
 uint32_t ctrl_max_transfer(const struct ctrl *ctrl)
 {
-	return ctrl->subsys->config ? ctrl->subsys->config->max_transfer : MAX_TRANSFER;
+	return ctrl->max_transfer;
 }
 
 uint16_t admin_parse(struct cmd *cmd)
@@ -50,10 +50,10 @@ uint16_t admin_parse(struct cmd *cmd)
 
 	/* Until the host has enabled the controller there are Fabrics commands alone. */
 	if (!(ctrl->cc & NVME_CC_EN) || !(ctrl->csts & NVME_CSTS_RDY))
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
+		return cmd_fault(cmd, CMD_PLACE(opcode, 0),
 				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
 	if (!command)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
+		return cmd_fault(cmd, CMD_PLACE(opcode, 0),
 				 NVME_SC_INVALID_OPCODE | NVME_STATUS_DNR);
 	return command->parse(cmd);
 }

@@ -11,6 +11,7 @@
 
 struct config;
 struct ctrl;
+struct ns;
 struct queue;
 
 uint16_t connect_parse(struct cmd *cmd);      /* connect.c; before there is a controller */
@@ -57,7 +58,10 @@ uint32_t feature_effects(const struct ctrl *ctrl, uint8_t fid);
 
 /* --------------------------------------------------------------------------------- discovery.c */
 
-/* Takes the referrals from @config, which must outlive all controllers. Before listeners open. */
+/*
+ * Takes the referrals and the discovery NQN from @config, which must outlive their use. Before listeners
+ * open, and while workers are paused.
+ */
 void discovery_init(const struct config *config);
 /* The unique name of this discovery service when it has one, else the well-known name. */
 const char *discovery_nqn(void);
@@ -66,6 +70,11 @@ const char *discovery_nqn(void);
  * thread.
  */
 void discovery_changed(void);
+/*
+ * What the log says of subsystems or referrals differs: as discovery_changed(). Main thread, while
+ * workers are paused, so that no log is built of both.
+ */
+void discovery_renew(void);
 /* Generation counter of the discovery log: differs whenever what it says differs. Any thread. */
 uint64_t discovery_genctr(void);
 /*
@@ -88,6 +97,16 @@ void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr
 int smart_start(void);
 /* Waits for the thread. No command is in flight any more. */
 void smart_stop(void);
+/*
+ * Keeps the thread from looking at the table of namespaces until smart_unlock(): for who changes it.
+ * Main thread.
+ */
+void smart_lock(void);
+void smart_unlock(void);
+/* Does the thread ask the drive of @ns at the moment? Main thread. */
+bool smart_asks(const struct ns *ns);
+/* What was known of the drive of @ns goes with it. Main thread. */
+void smart_forget(const struct ns *ns);
 /* Get Log Page of the SMART log: answers at once, or when the drives have told how they are. */
 void smart_execute(struct cmd *cmd);
 

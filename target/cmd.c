@@ -9,7 +9,13 @@
 #include "target/ctrl.h"
 #include "target/io.h"
 #include "target/queue.h"
+#include "target/stats.h"
 #include "target/worker.h"
+
+static unsigned is_unanswered(enum cmd_state state)
+{
+	return state >= CMD_PARSED && state <= CMD_EXECUTING;
+}
 
 void cmd_set_state(struct cmd *cmd, enum cmd_state state)
 {
@@ -23,14 +29,39 @@ void cmd_set_state(struct cmd *cmd, enum cmd_state state)
 		[CMD_RESPONDING] = 1 << CMD_FREE,
 	};
 
+	struct queue *queue = cmd->queue;
+	unsigned n = queue->n_unanswered + is_unanswered(state) - is_unanswered(cmd->state);
+
 	assert(allowed[cmd->state] >> state & 1);
+	__atomic_store_n(&queue->n_unanswered, n, __ATOMIC_RELAXED);
 	cmd->state = state;
 }
 
-uint16_t cmd_fault(struct cmd *cmd, unsigned offset, uint16_t status)
+uint16_t cmd_fault(struct cmd *cmd, unsigned place, uint16_t status)
 {
-	cmd->location = (uint16_t)offset;
+	cmd->location = (uint16_t)place;
 	return status;
+}
+
+uint16_t cmd_fault_bits(struct cmd *cmd, unsigned offset, uint32_t wrong, uint16_t status)
+{
+	return cmd_fault(cmd, CMD_PLACE_AT(offset, (unsigned)__builtin_ctz(wrong)), status);
+}
+
+/*
+ * The part of the SGL descriptor that the transport refused with @status. Where the descriptor points to
+ * others in the capsule, it stands for them.
+ */
+static unsigned sgl_place(uint16_t status)
+{
+	switch (status & NVME_STATUS_CODE_MASK) {
+	case NVME_SC_SGL_TYPE_INVALID:
+		return CMD_PLACE(sgl.type, 0);
+	case NVME_SC_SGL_OFFSET_INVALID:
+		return CMD_PLACE(sgl.addr, 0);
+	default:
+		return CMD_PLACE(sgl.len, 0);
+	}
 }
 
 uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
@@ -40,10 +71,10 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 	if (direction == CMD_DATA_NONE || !len)
 		return 0;
 	if (cmd->sgl_status)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, sgl), cmd->sgl_status);
+		return cmd_fault(cmd, sgl_place(cmd->sgl_status), cmd->sgl_status);
 	if (cmd->sgl_len != len && !(cmd->sqe.opcode == NVME_IO_DSM && cmd->queue->qid &&
 				     cmd->sgl_len > len && cmd->sgl_len <= MAX_TRANSFER))
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, sgl.len),
+		return cmd_fault(cmd, CMD_PLACE(sgl.len, 0),
 				 NVME_SC_SGL_LENGTH_INVALID | NVME_STATUS_DNR);
 	assert(cmd->sgl_len <= MAX_TRANSFER);
 	cmd->direction = direction;
@@ -108,13 +139,11 @@ static bool memory_in_share(const struct cmd *cmd)
 /*
  * Behind a capsule that waits for a buffer lies, unread, the data of commands that have theirs and
  * wait for it. So data in a capsule waits for no share and no other command, and has a reserve: what
- * it takes comes back without any help of the host's. The same for the first half of a fused pair: it
- * gets the memory of both, and the second may come in a capsule.
+ * it takes comes back without any help of the host's.
  */
 static bool memory_is_urgent(const struct cmd *cmd)
 {
-	return cmd->in_capsule ||
-	       (cmd->queue->qid && (cmd->sqe.flags & NVME_FUSE_MASK) == NVME_FUSE_FIRST);
+	return cmd->in_capsule;
 }
 
 /*
@@ -143,6 +172,27 @@ static bool memory_above_reserve(const struct cmd *cmd)
 	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
 
 	return memory_need(cmd) + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
+}
+
+/*
+ * The first half of a fused pair gets the memory of both, by the rules for its own data: from the reserve
+ * when that is in its capsule. A second half whose data comes another way would break them. It must not
+ * hold the reserve until the host sends; nor may it keep its capsule waiting for memory that the first
+ * half may have only when others have sent what lies behind that capsule. Both halves are refused then.
+ */
+static bool fused_second_may_go_on(const struct cmd *cmd)
+{
+	const struct cmd *first = cmd->fused;
+	const struct queue *queue = cmd->queue;
+	const struct pool *pool = &queue->worker->pool;
+	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
+
+	if (cmd->in_capsule == first->in_capsule)
+		return true;
+	if (cmd->in_capsule)
+		return first->scratch.area;
+	return queue->memory_bytes <= pool->free_bytes &&
+	       size >> CAPSULE_RESERVE_SHIFT <= pool->free_bytes;
 }
 
 static int cmd_get_buffers(struct cmd *cmd)
@@ -227,6 +277,8 @@ static void cmd_wait_memory(struct cmd *cmd)
 	struct worker *worker = queue->worker;
 
 	counter_add(&worker->stats.memory_waits, 1);
+	TRACE_CMD(cmd_wait, cmd, queue, 4@%[bytes] 4@%[scratch], TRACE_AT(bytes, cmd->data_len),
+		  TRACE_AT(scratch, cmd->scratch_len));
 	/* Next after its first half, or it would wait for those who wait for what that one holds. */
 	if (cmd_is_fused_second(cmd)) {
 		list_add_head(&cmd->fused->wait_link, &cmd->wait_link);
@@ -255,35 +307,57 @@ void cmd_need_scratch(struct cmd *cmd, uint32_t len)
 
 static void cmd_execute(struct cmd *cmd)
 {
+	struct queue *queue = cmd->queue;
+
 	cmd_set_state(cmd, CMD_EXECUTING);
+	cmd->fetched_ns = queue->worker->loop.now_ns;
+	TRACE_CMD(cmd_execute, cmd, queue, 4@%[bytes], TRACE_AT(bytes, cmd->data_len));
 	cmd->execute(cmd);
 }
 
 /* Memory is there, or none is needed. */
 static void cmd_proceed(struct cmd *cmd)
 {
+	struct queue *queue = cmd->queue;
+
 	if (cmd->direction == CMD_DATA_FROM_HOST) {
 		cmd_set_state(cmd, CMD_FETCHING);
-		cmd->queue->ops->fetch(cmd);
+		TRACE_CMD(cmd_fetch, cmd, queue, 4@%[bytes] 1@%[in_capsule],
+			  TRACE_AT(bytes, cmd->data_len), TRACE_AT(in_capsule, cmd->in_capsule));
+		queue->ops->fetch(cmd);
 	} else {
 		cmd_execute(cmd);
 	}
 }
 
-/* Serves the first waiter of @queue, if it has any. 0, -EDQUOT: its share, -EAGAIN: the pool is empty. */
+static struct cmd *queue_first_waiter(const struct queue *queue)
+{
+	return list_empty(&queue->memory_waiters) ?
+		       NULL :
+		       list_first(&queue->memory_waiters, struct cmd, wait_link);
+}
+
+/*
+ * Serves the first waiter of @queue, if it has any, and the second half of a fused pair along with the
+ * first, which has its memory. 0, -EDQUOT: its share, -EAGAIN: the pool is empty.
+ */
 static int queue_serve_memory(struct queue *queue)
 {
-	struct cmd *cmd;
+	struct cmd *cmd = queue_first_waiter(queue);
 
-	if (list_empty(&queue->memory_waiters))
+	if (!cmd)
 		return 0;
-	cmd = list_first(&queue->memory_waiters, struct cmd, wait_link);
-	if (!memory_in_share(cmd))
+	if (!cmd_is_fused_second(cmd) && !memory_in_share(cmd))
 		return -EDQUOT;
-	if (!memory_above_reserve(cmd) || cmd_get_memory(cmd))
+	if (!cmd_is_fused_second(cmd) && !memory_above_reserve(cmd))
 		return -EAGAIN;
-	list_del(&cmd->wait_link);
-	cmd_proceed(cmd);
+	do {
+		if (cmd_get_memory(cmd))
+			return -EAGAIN;
+		list_del(&cmd->wait_link);
+		cmd_proceed(cmd);
+		cmd = queue_first_waiter(queue);
+	} while (cmd && cmd_is_fused_second(cmd));
 	return 0;
 }
 
@@ -351,19 +425,37 @@ static uint16_t cmd_parse(struct cmd *cmd)
 
 	/* Fabrics commands carry SGLs only (Base 4.3.2): PSDT is 01b, there is no metadata. */
 	if ((sqe->flags & NVME_PSDT_MASK) != NVME_PSDT_SGL)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags),
-				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault_bits(cmd, offsetof(struct nvme_sqe, flags), NVME_PSDT_MASK,
+				      NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (sqe->opcode == NVME_OPCODE_FABRICS)
 		return queue->ctrl ? fabrics_parse(cmd) : connect_parse(cmd);
 	if (!queue->ctrl)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, opcode),
+		return cmd_fault(cmd, CMD_PLACE(opcode, 0),
 				 NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR);
 	if (queue->qid)
 		return io_parse(cmd);
 	if (sqe->flags & NVME_FUSE_MASK)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, flags),
-				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault_bits(cmd, offsetof(struct nvme_sqe, flags), NVME_FUSE_MASK,
+				      NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	return admin_parse(cmd);
+}
+
+/* A capsule may lie where others are to come: then not all that wait may do so with their data. */
+static bool may_wait(const struct cmd *cmd)
+{
+	const struct transport_ops *ops = cmd->queue->ops;
+
+	return !cmd->in_capsule || !ops->may_wait || ops->may_wait(cmd);
+}
+
+/* Hosts that look at delays try again at once otherwise, a few times, and then fail the I/O. */
+uint16_t cmd_try_later(const struct queue *queue)
+{
+	const struct ctrl *ctrl = queue->ctrl;
+	bool heeded = ctrl && __atomic_load_n(&ctrl->host_behavior[NVME_HOST_BEHAVIOR_ACRE],
+					      __ATOMIC_RELAXED);
+
+	return NVME_SC_TRANSIENT_TRANSPORT | (heeded ? NVME_STATUS_CRD1 : 0);
 }
 
 void cmd_begin(struct cmd *cmd)
@@ -378,13 +470,23 @@ void cmd_begin(struct cmd *cmd)
 	cmd->data_len = 0;
 	spanv_init(&cmd->data, &cmd->span0, 0);
 	cmd->location = CMD_NO_LOCATION;
+	cmd->error_lba = 0;
+	cmd->error_nsid = 0;
 	cmd->abort_requested = false;
 	cmd->fused = NULL;
 	cmd->ended = NULL;
 	cmd->scratch_len = 0;
+	cmd->kind = STATS_NONE;
+	cmd->arrived_ns = queue->worker->loop.now_ns;
 	cmd_set_state(cmd, CMD_PARSED);
+	TRACE_CMD(cmd_begin, cmd, queue, 8@%[slba] 4@%[cdw12] 4@%[bytes],
+		  TRACE_AT(slba, *(const uint64_t *)&cmd->sqe.cdw10),
+		  TRACE_AT(cdw12, cmd->sqe.cdw12), TRACE_AT(bytes, cmd->sgl_len));
 
-	__atomic_store_n(&queue->traffic, true, __ATOMIC_RELAXED);
+	if (likely(!queue->suspect))
+		__atomic_store_n(&queue->traffic, true, __ATOMIC_RELAXED);
+	else
+		queue_heard(queue);
 	counter_add(&queue->stats.commands, 1);
 	queue->sqhd = (uint16_t)(queue->sqhd + 1u < queue->depth ? queue->sqhd + 1 : 0);
 
@@ -393,9 +495,16 @@ void cmd_begin(struct cmd *cmd)
 		cmd_complete(cmd, status);
 		return;
 	}
+	if (cmd_is_fused_second(cmd) && !fused_second_may_go_on(cmd)) {
+		cmd_complete(cmd, cmd_try_later(queue));
+		return;
+	}
 	if ((cmd->direction != CMD_DATA_NONE || cmd->scratch_len) &&
 	    (!cmd_may_overtake(cmd) || cmd_get_memory(cmd))) {
-		cmd_wait_memory(cmd);
+		if (may_wait(cmd))
+			cmd_wait_memory(cmd);
+		else
+			cmd_complete(cmd, cmd_try_later(queue));
 		return;
 	}
 	cmd_proceed(cmd);
@@ -426,13 +535,20 @@ void cmd_complete(struct cmd *cmd, uint16_t status)
 
 	assert(list_empty(&cmd->wait_link));
 	cmd_ended(cmd, status);
+	TRACE_CMD(cmd_complete, cmd, queue, 2@%[status] 4@%[bytes] 2@%[place], TRACE_IN(status, status),
+		  TRACE_AT(bytes, cmd->data_len), TRACE_AT(place, cmd->location));
+	cmd->done_ns = queue->worker->loop.now_ns;
 	if (unlikely(status)) {
-		counter_add(&queue->stats.errors, 1);
+		stats_error(&queue->stats.io, status);
+		if (cmd->state != CMD_EXECUTING)
+			cmd->fetched_ns = cmd->done_ns;
 		cmd->direction = CMD_DATA_NONE; /* what the buffer holds stays here */
 		if (queue->ctrl) {
 			ctrl_log_error(queue->ctrl, cmd, status);
 			status |= NVME_STATUS_MORE;
 		}
+	} else if (cmd->kind != STATS_NONE) {
+		stats_done(&queue->stats.io, (enum stats_kind)cmd->kind, cmd->data_len);
 	}
 	if (unlikely(queue->state == QUEUE_CLOSING)) {
 		cmd_release(cmd);
@@ -465,7 +581,11 @@ void cmd_release(struct cmd *cmd)
 {
 	struct queue *queue = cmd->queue;
 
+	TRACE_CMD(cmd_release, cmd, queue, 4@%[state] 4@%[bytes] 8@%[host], TRACE_AT(state, cmd->state),
+		  TRACE_AT(bytes, cmd->data_len), TRACE_AT(host, queue->host));
 	list_del(&cmd->wait_link);
+	if (cmd->state == CMD_RESPONDING && cmd->kind != STATS_NONE)
+		stats_sent(cmd);
 	cmd_ended(cmd, NVME_SC_ABORTED_SQ_DELETION);
 	cmd_put_memory(cmd);
 	queue_cmd_put(queue, cmd);
@@ -474,5 +594,6 @@ void cmd_release(struct cmd *cmd)
 void cmd_cancel(struct cmd *cmd)
 {
 	assert(cmd->state == CMD_FETCHING || cmd->state == CMD_RESPONDING);
+	cmd->kind = STATS_NONE; /* nobody gets its response */
 	cmd_release(cmd);
 }

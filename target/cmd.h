@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/nvme.h"
+#include "base/trace.h"
 #include "dmabuf/span.h"
 #include "target/backend/backend.h"
 
@@ -38,11 +39,17 @@ enum cmd_memory {
 	CMD_MEMORY_MAPPED, /* span0 is the backend's own memory */
 };
 
-/* The place of a fault for the error log: a byte offset in the command, or none. */
+/*
+ * The place of a fault, as the error log has it (Base 5.1.12.1.2, Parameter Error Location): byte of the
+ * command in 7:0, bit of that byte in 10:8, of the first bit of what is at fault; or none. A place in a
+ * command is CMD_PLACE() of a member of struct nvme_sqe and of a bit, counted from the member's lowest.
+ */
 enum { CMD_NO_LOCATION = 0xffff };
+#define CMD_PLACE_AT(byte, bit) (((unsigned)(byte) + (bit) / 8u) | (bit) % 8u << 8)
+#define CMD_PLACE(member, bit)	CMD_PLACE_AT(offsetof(struct nvme_sqe, member), bit)
 
 struct cmd {
-	struct nvme_sqe sqe;
+	struct nvme_sqe sqe; /* first: for probes the command's address is that of its entry, too */
 	struct nvme_cqe cqe;
 	struct queue *queue;
 	struct ns *ns;
@@ -51,8 +58,9 @@ struct cmd {
 	enum cmd_data direction;
 	enum cmd_memory memory;
 	uint16_t tag;          /* index of the slot in its queue */
-	uint16_t location;     /* of the fault, while deciding */
+	uint16_t location;     /* of the fault: CMD_PLACE(), or CMD_NO_LOCATION */
 	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
+	uint8_t kind;          /* enum stats_kind */
 	bool in_capsule;       /* set by the transport: the data is in the capsule */
 	bool abort_requested;
 	bool lent;             /* set by the transport: `data` has memory of its own; transport_ops.take_back */
@@ -65,6 +73,9 @@ struct cmd {
 	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */
 	struct list link;      /* queue->live */
 
+	/* When it came this far, by the worker's clock (stats.h). */
+	uint64_t arrived_ns, fetched_ns, done_ns;
+
 	/* Execution. */
 	uint64_t submit_ns;
 	/*
@@ -74,14 +85,18 @@ struct cmd {
 	void (*ended)(struct cmd *cmd, uint16_t status);
 	struct span scratch;   /* second buffer: scratch_len bytes, had together with the data's */
 	struct spanv scratch_v;
+	uint64_t error_lba;    /* first block that is at fault, for the error log; 0: none */
+	uint32_t error_nsid;   /* namespace at fault, where NSID names more than one; 0: as NSID says */
 	uint64_t lba_begin;    /* blocks that an I/O command is about, of Copy the destination */
 	uint64_t lba_end;
 	bool modifying;        /* is at these blocks, or may be at any time (io_fence.h) */
 	bool in_flight;        /* the backend has `io` */
+	bool lingers;          /* its host may use another path by now (io_fence.h) */
 	uint8_t step_state;    /* io_step.c's */
 	bool fused_ready;      /* this half has its data and waits for the other or runs with it */
 	uint16_t doom;         /* status that it will end with whatever it still does, or 0 */
 	uint16_t step_status;  /* of the last step's I/O */
+	struct list linger_link, linger_waiters; /* io_fence.c's */
 	struct cmd *fused;     /* the other half, once both are there */
 	bool (*step)(struct cmd *cmd);
 	uint64_t progress;     /* of commands that go in steps: bytes or ranges done */
@@ -90,6 +105,16 @@ struct cmd {
 	/* Last, so that its iovecs, of which most use one, do not part what every command touches. */
 	struct backend_io io;
 };
+
+/*
+ * A probe of a command of @queue: the command, which is where its submission queue entry lies; the queue's
+ * ids; the entry's first two dwords (opcode, flags, CID, NSID); then up to three arguments of its own.
+ */
+#define TRACE_CMD(name, cmd, queue, own, ...)                                       \
+	TRACE(name, 8@%[cmd] 8@%[ids] 8@%[sqe] own, TRACE_IN(cmd, cmd),              \
+	      TRACE_AT(ids, (queue)->ids), TRACE_AT(sqe, *(const uint64_t *)&(cmd)->sqe), \
+	      __VA_ARGS__)
+_Static_assert(offsetof(struct cmd, sqe) == 0, "the command's address is its entry's, too");
 
 /*
  * Takes a command whose capsule has arrived: sqe, sgl_len, in_capsule, sgl_status are set, tag and
@@ -107,8 +132,14 @@ void cmd_fetched(struct cmd *cmd, uint16_t status);
 /* Ends the command with @status (type, code, DNR); cqe.dw0/dw1 hold its result. */
 void cmd_complete(struct cmd *cmd, uint16_t status);
 
-/* Notes that byte @offset of the command is at fault and returns @status, for the error log. */
-uint16_t cmd_fault(struct cmd *cmd, unsigned offset, uint16_t status);
+/* What ends a command of @queue that its host had better send again. */
+uint16_t cmd_try_later(const struct queue *queue);
+
+/* Notes for the error log that @place, a CMD_PLACE(), is at fault, and returns @status. */
+uint16_t cmd_fault(struct cmd *cmd, unsigned place, uint16_t status);
+
+/* As cmd_fault() of the lowest bit of @wrong (not 0) in the dword that begins at byte @offset. */
+uint16_t cmd_fault_bits(struct cmd *cmd, unsigned offset, uint32_t wrong, uint16_t status);
 
 /* The response is sent, or never will be: gives back memory and slot. Called by the transport. */
 void cmd_release(struct cmd *cmd);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "target/admin.h"
 #include "target/ctrl.h"
 #include "target/listener.h"
@@ -66,6 +67,14 @@ static uint16_t connect_io(struct cmd *cmd, struct subsys *subsys,
 	return status;
 }
 
+/* What messages about a Connect are about. */
+static struct log_about connect_about(const struct queue *queue,
+				      const struct nvmf_connect_data *data)
+{
+	return log_about(.peer = queue->peer, .listener = queue->listener->config->name,
+			 .hostnqn = data->hostnqn, .subsystem = data->subnqn);
+}
+
 /* Who may attach to what; looks at the data alone. */
 static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *data,
 			     struct subsys **out)
@@ -79,17 +88,27 @@ static uint16_t connect_find(struct cmd *cmd, const struct nvmf_connect_data *da
 		return FAULT_IN_DATA(cmd, hostnqn);
 	subsys = subsys_find(data->subnqn);
 	if (!subsys || (queue->listener->config->discovery_only && !subsys->discovery)) {
-		log_peer("%s: host %s asked for subsystem %.*s, which is not served on %s",
+		log_peer(connect_about(queue, data),
+			 "%s: host %s asked for subsystem %.*s, which is not served on %s",
 			 queue->peer, data->hostnqn, NVME_NQN_MAX, data->subnqn,
 			 queue->listener->config->name);
 		return FAULT_IN_DATA(cmd, subnqn);
 	}
 	if (!subsys_allows(subsys, data->hostnqn)) {
 		log_peer(
+			connect_about(queue, data),
 			"%s: host %s may not attach to %s; to admit it add allow_host = %s to that subsystem",
 			queue->peer, data->hostnqn, subsys->nqn, data->hostnqn);
 		cmd->cqe.dw0 = le32(0);
 		return NVME_SC_CONNECT_INVALID_HOST | NVME_STATUS_DNR;
+	}
+	/* Later, or by another path: without DNR the host tries again. */
+	if (subsys->drained || __atomic_load_n(&queue->listener->drained, __ATOMIC_RELAXED)) {
+		log_peer(connect_about(queue, data),
+			 "%s: host %s has to wait: %s is drained (sluicectl resume ends that)",
+			 queue->peer, data->hostnqn,
+			 subsys->drained ? subsys->nqn : queue->listener->config->name);
+		return NVME_SC_CONNECT_CTRL_BUSY;
 	}
 	*out = subsys;
 	return 0;
@@ -100,11 +119,18 @@ static void connect_succeeded(struct cmd *cmd)
 	struct queue *queue = cmd->queue;
 
 	queue->state = QUEUE_LIVE;
+	queue->cntlid = queue->ctrl->cntlid;
+	queue->host = queue->ctrl->hostnqn;
 	queue->sqflow_disabled = connect_cmd(cmd)->cattr & NVMF_CATTR_DISABLE_SQFLOW;
 	queue->ops->connected(queue);
 	cmd->cqe.dw0 = le32(queue->ctrl->cntlid);
-	log_debug("%s: queue %u of controller %u of %s for %s", queue->peer, queue->qid,
-		  queue->ctrl->cntlid, queue->ctrl->subsys->nqn, queue->ctrl->hostnqn);
+	TRACE(connect_accepted, 8@%[queue] 8@%[ids] 8@%[cmd] 8@%[peer] 8@%[host] 8@%[nqn],
+	      TRACE_IN(queue, queue), TRACE_AT(ids, queue->ids), TRACE_IN(cmd, cmd),
+	      TRACE_IN(peer, queue->peer), TRACE_AT(host, queue->host),
+	      TRACE_IN(nqn, queue->ctrl->subsys->nqn));
+	log_debug_about(queue_about(queue), "%s: queue %u of controller %u of %s for %s",
+			queue->peer, queue->qid, queue->ctrl->cntlid, queue->ctrl->subsys->nqn,
+			queue->ctrl->hostnqn);
 }
 
 static void connect_execute(struct cmd *cmd);
@@ -139,23 +165,30 @@ static void connect_execute(struct cmd *cmd)
 {
 	const struct nvmf_connect_cmd *connect = connect_cmd(cmd);
 	struct queue *queue = cmd->queue;
-	uint16_t qid = le16_get(connect->qid), status;
+	uint16_t qid = le16_get(connect->qid), status, offset = 0;
 	unsigned depth = le16_get(connect->sqsize) + 1u;
 	struct nvmf_connect_data data;
 	struct subsys *subsys = NULL;
 
 	spanv_read(&cmd->data, 0, &data, sizeof(data));
+	if (!queue->connect_ns)
+		queue->connect_ns = queue->worker->loop.now_ns;
 	status = connect_find(cmd, &data, &subsys);
-	if (!status && !qid && subsys_host_is_leaving(subsys, data.hostnqn, data.hostid)) {
+	if (!status && !qid && subsys_host_has_io(subsys, queue, data.hostnqn, data.hostid)) {
 		if (connect_wait(cmd))
 			return;
 		log_peer(
+			connect_about(queue, &data),
 			"%s: host %s has to wait for a controller of its own, whose commands a disk still has",
 			queue->peer, data.hostnqn);
 		status = NVME_SC_CONNECT_CTRL_BUSY;
 	}
 	if (!status && depth > (subsys->config ? subsys->config->max_queue_depth : MAX_QUEUE_DEPTH))
 		status = FAULT_IN_COMMAND(cmd, sqsize);
+	if (!status && queue->ops->connecting)
+		offset = queue->ops->connecting(queue, qid, depth);
+	if (!status && offset)
+		status = connect_fault(cmd, offset, false);
 	if (!status && queue_set_depth(queue, (uint16_t)depth))
 		status = NVME_SC_CONNECT_CTRL_BUSY;
 	if (!status)
@@ -163,6 +196,11 @@ static void connect_execute(struct cmd *cmd)
 			       connect_admin(cmd, subsys, &data);
 	if (!status)
 		connect_succeeded(cmd);
+	else
+		TRACE(connect_refused, 8@%[queue] 2@%[status] 8@%[cmd] 8@%[peer] 8@%[host] 8@%[nqn],
+		      TRACE_IN(queue, queue), TRACE_IN(status, status), TRACE_IN(cmd, cmd),
+		      TRACE_IN(peer, queue->peer), TRACE_IN(host, data.hostnqn),
+		      TRACE_IN(nqn, data.subnqn));
 	cmd_complete(cmd, status);
 	if (status)
 		queue->ops->close(queue, QUEUE_CLOSE_REFUSED);

@@ -17,12 +17,13 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "target/control_action.h"
 #include "target/control_collect.h"
 #include "target/control_report.h"
 #include "target/control_request.h"
 
 /* Marks of the epoll events that are not a client's, whose mark is its index. */
-enum { MARK_LISTEN = MAX_CONTROL_CLIENTS, MARK_TIMER };
+enum { MARK_LISTEN = MAX_CONTROL_CLIENTS, MARK_TIMER, MARK_WATCHED };
 
 enum {
 	DIR_LOCK_TRIES = 50,
@@ -46,8 +47,10 @@ static struct {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct stat inode; /* of the socket, so that nobody else's is removed */
 	uint64_t accept_again_ns; /* 0: accepting */
+	int watched_fd;		  /* -1: none */
+	void (*watched)(void);
 	struct client clients[MAX_CONTROL_CLIENTS];
-} control = { .epoll_fd = -1, .listen_fd = -1, .timer_fd = -1 };
+} control = { .epoll_fd = -1, .listen_fd = -1, .timer_fd = -1, .watched_fd = -1 };
 
 static int epoll_set(int op, int fd, uint32_t mark, uint32_t events)
 {
@@ -138,7 +141,7 @@ static bool client_serve(struct client *client)
 				    control_refusal("the request is longer than 4096 bytes"));
 	}
 	return client_reply(client, request.error[0] ? control_refusal(request.error) :
-						       control_report(request.verb));
+						       control_answer(&request));
 }
 
 /* False: the client is to be closed. */
@@ -278,7 +281,7 @@ int control_fd(void)
 
 void control_handle(void)
 {
-	struct epoll_event events[MAX_CONTROL_CLIENTS + 2];
+	struct epoll_event events[MAX_CONTROL_CLIENTS + 3];
 	bool accepting = false, timing = false;
 	int n;
 
@@ -292,6 +295,8 @@ void control_handle(void)
 			accepting = true;
 		else if (mark == MARK_TIMER)
 			timing = true;
+		else if (mark == MARK_WATCHED)
+			control.watched();
 		else
 			client_event(&control.clients[mark], events[i].events);
 	}
@@ -355,7 +360,7 @@ static int directory_lock(const char *dir, uid_t uid, gid_t gid)
 	return fd;
 }
 
-/* Removes a socket on which nobody listens. 0, or negative errno, logged. */
+/* Removes a socket on which nobody listens. 0, or negative errno; EADDRINUSE and EEXIST are logged. */
 static int stale_remove(const struct sockaddr_un *address)
 {
 	const char *path = address->sun_path;
@@ -413,6 +418,7 @@ static int listen_open(const char *path, uid_t uid, gid_t gid)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char dir[sizeof(address.sun_path)];
 	int lock_fd, rc;
+	bool said; /* what is wrong */
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
 		log_error("control socket: %s is longer than %zu bytes; shorten [daemon] "
@@ -426,10 +432,11 @@ static int listen_open(const char *path, uid_t uid, gid_t gid)
 	if (lock_fd < 0)
 		return lock_fd;
 	rc = stale_remove(&address);
+	said = rc == -EADDRINUSE || rc == -EEXIST;
 	if (!rc)
 		rc = socket_listen(&address, uid, gid);
 	close(lock_fd);
-	if (rc < 0 && rc != -EADDRINUSE && rc != -EEXIST)
+	if (rc < 0 && !said)
 		log_error("control socket: cannot listen at %s: %s; change [daemon] "
 			  "control_socket, or the permissions of its directory",
 			  path, strerror(-rc));
@@ -463,6 +470,15 @@ int control_open(const char *path, uid_t uid, gid_t gid)
 	return rc;
 }
 
+int control_watch(int fd, void (*ready)(void))
+{
+	if (control.watched_fd >= 0)
+		epoll_ctl(control.epoll_fd, EPOLL_CTL_DEL, control.watched_fd, NULL);
+	control.watched_fd = fd;
+	control.watched = ready;
+	return fd < 0 ? 0 : epoll_set(EPOLL_CTL_ADD, fd, MARK_WATCHED, EPOLLIN);
+}
+
 /* Removes our socket, but not one that another daemon has put in its place. */
 static void socket_remove(void)
 {
@@ -489,6 +505,6 @@ void control_close(void)
 		close(control.timer_fd);
 	if (control.epoll_fd >= 0)
 		close(control.epoll_fd);
-	control.listen_fd = control.timer_fd = control.epoll_fd = -1;
+	control.listen_fd = control.timer_fd = control.epoll_fd = control.watched_fd = -1;
 	control_collect_fini();
 }

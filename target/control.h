@@ -40,6 +40,12 @@ int control_fd(void);
  */
 void control_handle(void);
 
+/*
+ * Has control_handle() call @ready when @fd is readable, from control_open() on: for what else the main
+ * thread serves. One at a time; -1: none any more. 0 or negative errno.
+ */
+int control_watch(int fd, void (*ready)(void));
+
 /* Closes all connections and removes the socket; harmless when not open. */
 void control_close(void);
 

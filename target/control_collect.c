@@ -55,11 +55,11 @@ static void queue_describe(const struct queue *queue, struct json_object *row)
 	put_u64(row, "busy", queue->n_busy);
 	put_u64(row, "age_ms", (clock_now_ns() - queue->created_ns) / 1000000);
 	put_u64(row, "commands", queue->stats.commands);
-	put_u64(row, "errors", queue->stats.errors);
-	put_u64(row, "read_bytes", queue->stats.read_bytes);
-	put_u64(row, "written_bytes", queue->stats.written_bytes);
-	put_u64(row, "placed_bytes", queue->stats.placed_bytes);
-	put_u64(row, "staged_bytes", queue->stats.staged_bytes);
+	put_u64(row, "errors", queue->stats.io.errors);
+	put_u64(row, "read_bytes", queue->stats.io.bytes[STATS_READ]);
+	put_u64(row, "written_bytes", queue->stats.io.bytes[STATS_WRITE]);
+	put_u64(row, "placed_bytes", queue->stats.io.placed_bytes);
+	put_u64(row, "staged_bytes", queue->stats.io.staged_bytes);
 	transport = put_object(row, "transport");
 	if (!transport)
 		return;

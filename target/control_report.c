@@ -4,15 +4,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/counter.h"
 #include "target/control.h"
+#include "target/control_action.h"
 #include "target/control_collect.h"
 #include "target/control_json.h"
+#include "target/control_stats.h"
 #include "target/ctrl.h"
 #include "target/listener.h"
+#include "target/reload.h"
 #include "target/worker.h"
-
-/* Counters of other threads: each read is whole, but they may lag. */
-#define counter(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 
 static uint64_t age_ms(uint64_t since_ns)
 {
@@ -32,24 +33,6 @@ static const char *daemon_state_name(enum daemon_state state)
 	return names[state];
 }
 
-static void loop_report(const struct loop *loop, struct json_object *row)
-{
-	put_u64(row, "turns", counter(loop->stats.turns));
-	put_u64(row, "enters", counter(loop->stats.enters));
-	put_u64(row, "waits", counter(loop->stats.waits));
-	put_u64(row, "spins", counter(loop->stats.spins));
-	put_u64(row, "cqes", counter(loop->stats.cqes));
-}
-
-static void worker_report(const struct worker *worker, struct json_object *row)
-{
-	put_u64(row, "worker", worker->index);
-	put(row, "cpu", worker->cpu < 0 ? NULL : json_object_new_int(worker->cpu));
-	put_u64(row, "connections", counter(worker->connections));
-	put_u64(row, "memory_waits", counter(worker->stats.memory_waits));
-	loop_report(&worker->loop, row);
-}
-
 static void memory_report(struct json_object *memory)
 {
 	struct json_object *pools;
@@ -62,8 +45,8 @@ static void memory_report(struct json_object *memory)
 
 		put_u64(row, "worker", i);
 		put_u64(row, "size_bytes", (uint64_t)pool->pages << POOL_MIN_SHIFT);
-		put_u64(row, "free_bytes", counter(pool->free_bytes));
-		put_u64(row, "low_water_bytes", counter(pool->low_water_bytes));
+		put_u64(row, "free_bytes", peek(pool->free_bytes));
+		put_u64(row, "low_water_bytes", peek(pool->low_water_bytes));
 	}
 }
 
@@ -83,11 +66,11 @@ static void counts_report(struct json_object *counts)
 	uint64_t open = 0, ctrls = 0, connections = 0;
 
 	for (unsigned i = 0; i < n_listeners; i++)
-		open += listener_is_open(&listeners[i]);
+		open += listener_is_open(listeners[i]);
 	for (unsigned i = 0; i < n_subsystems; i++)
-		ctrls += ctrls_count(&subsystems[i]);
+		ctrls += ctrls_count(subsystems[i]);
 	for (unsigned i = 0; i < n_workers; i++)
-		connections += counter(workers[i].connections);
+		connections += peek(workers[i].connections);
 	put_u64(counts, "listeners", n_listeners);
 	put_u64(counts, "listeners_open", open);
 	put_u64(counts, "subsystems", n_subsystems);
@@ -108,7 +91,7 @@ static void status_report(struct json_object *reply)
 	memory_report(put_object(reply, "memory"));
 	rows = put_array(reply, "workers");
 	for (unsigned i = 0; i < n_workers; i++)
-		worker_report(&workers[i], append_object(rows));
+		control_put_worker(&workers[i], append_object(rows));
 }
 
 /* ----------------------------------------------------------------------------------- subsystems */
@@ -131,8 +114,9 @@ static void subsys_report(struct subsys *subsys, struct json_object *row)
 
 	put_string(row, "nqn", subsys->nqn);
 	put_bool(row, "discovery", subsys->discovery);
+	put_bool(row, "drained", subsys->drained);
 	put_string(row, "serial", config ? config->serial : NULL);
-	put_string(row, "model", subsys_model(subsys));
+	put_string(row, "model", subsys->model);
 	hosts_report(config ? &config->hosts : &any_host, row);
 	nsids = put_array(row, "namespaces");
 	for (uint32_t nsid = 1; nsid <= subsys->max_nsid; nsid++)
@@ -150,7 +134,7 @@ static void subsystems_report(struct json_object *reply)
 	struct json_object *rows = put_array(reply, "subsystems");
 
 	for (unsigned i = 0; i < n_subsystems; i++)
-		subsys_report(&subsystems[i], append_object(rows));
+		subsys_report(subsystems[i], append_object(rows));
 }
 
 /* ----------------------------------------------------------------------------------- namespaces */
@@ -195,20 +179,6 @@ static void ns_limits_report(const struct backend_limits *limits, struct json_ob
 	put_bool(row, "rotational", limits->rotational);
 }
 
-static void ns_stats_report(const struct ns_stats *stats, struct json_object *row)
-{
-	put_u64(row, "reads", stats->reads);
-	put_u64(row, "writes", stats->writes);
-	put_u64(row, "read_bytes", stats->read_bytes);
-	put_u64(row, "written_bytes", stats->written_bytes);
-	put_u64(row, "flushes", stats->flushes);
-	put_u64(row, "deallocates", stats->deallocates);
-	put_u64(row, "other", stats->other);
-	put_u64(row, "errors", stats->errors);
-	put_u64(row, "media_errors", stats->media_errors);
-	put_u64(row, "busy_us", stats->busy_ns / 1000);
-}
-
 static void ns_drive_report(const struct backend_identity *identity, struct json_object *row)
 {
 	put_string(row, "serial", identity->serial);
@@ -229,7 +199,7 @@ static void ns_report(const struct ns *ns, struct json_object *row)
 	put_string(row, "backend", backend->ops->name);
 	put_string(row, "path", backend->path);
 	put_string(row, "detail", backend->detail);
-	put_string(row, "state", counter(ns->gone) ? "gone" : "ready");
+	put_string(row, "state", peek(ns->gone) ? "gone" : "ready");
 	put_bool(row, "read_only", ns->read_only);
 	put_u64(row, "ana_group", ns->config->ana_group);
 	hosts_report(&ns->config->hosts, row);
@@ -241,22 +211,45 @@ static void ns_report(const struct ns *ns, struct json_object *row)
 	else
 		put(row, "drive", NULL);
 	ns_stats_sum(ns, &stats);
-	ns_stats_report(&stats, put_object(row, "stats"));
+	control_put_ns_stats(&stats, put_object(row, "stats"));
+}
+
+/* Of the configuration, but closed for now: there is nothing to measure. */
+static void detached_report(const struct config_namespace *config, struct json_object *row)
+{
+	put_string(row, "nqn", config->subsystem);
+	put_u64(row, "nsid", config->nsid);
+	put_id(row, "uuid", config->uuid, sizeof(config->uuid), UUID_DASHES);
+	put_id(row, "nguid", config->nguid, sizeof(config->nguid), 0);
+	put_id(row, "eui64", config->eui64, sizeof(config->eui64), 0);
+	put_string(row, "backend", config->backend);
+	put_string(row, "path", config->path);
+	put_string(row, "detail", NULL);
+	put_string(row, "state", "detached");
+	put_bool(row, "read_only", config->read_only);
+	put_u64(row, "ana_group", config->ana_group);
+	hosts_report(&config->hosts, row);
+	put_u64(row, "size_bytes", config->size);
+	put_u64(row, "block_bytes", config->block_size);
 }
 
 static void namespaces_report(struct json_object *reply)
 {
 	struct json_object *rows = put_array(reply, "namespaces");
+	const struct config *config = reload_config();
 
 	for (unsigned i = 0; i < n_namespaces; i++)
 		ns_report(namespaces[i], append_object(rows));
+	for (unsigned i = 0; config && i < config->n_namespaces; i++)
+		if (reload_is_detached(i))
+			detached_report(&config->namespaces[i], append_object(rows));
 }
 
 /* ---------------------------------------------------------------------------------- controllers */
 
 static const char *ctrl_state_name(const struct ctrl *ctrl)
 {
-	uint32_t csts = counter(ctrl->csts);
+	uint32_t csts = peek(ctrl->csts);
 
 	if (csts & NVME_CSTS_CFS)
 		return "failed";
@@ -275,8 +268,8 @@ static void ctrl_queues_report(const struct ctrl *ctrl, struct json_object *rows
 		put_u64(row, "depth", queue->depth);
 		put_u64(row, "worker", queue->worker->index);
 		put_string(row, "peer", queue->peer);
-		put_u64(row, "commands", counter(queue->stats.commands));
-		put_u64(row, "errors", counter(queue->stats.errors));
+		put_u64(row, "commands", peek(queue->stats.commands));
+		put_u64(row, "errors", peek(queue->stats.io.errors));
 	}
 }
 
@@ -288,7 +281,7 @@ static void ctrl_report(struct ctrl *ctrl, struct json_object *row)
 	put_id(row, "host_id", ctrl->hostid, sizeof(ctrl->hostid), UUID_DASHES);
 	put_string(row, "listener", ctrl->listener->config->name);
 	put_string(row, "state", ctrl_state_name(ctrl));
-	put_u64(row, "kato_ms", counter(ctrl->kato_ms));
+	put_u64(row, "kato_ms", peek(ctrl->kato_ms));
 	put_u64(row, "age_ms", age_ms(ctrl->created_ns));
 	pthread_mutex_lock(&ctrl->lock);
 	put_u64(row, "error_count", ctrl->error_count);
@@ -301,7 +294,7 @@ static void controllers_report(struct json_object *reply)
 	struct json_object *rows = put_array(reply, "controllers");
 
 	for (unsigned i = 0; i < n_subsystems; i++) {
-		struct subsys *subsys = &subsystems[i];
+		struct subsys *subsys = subsystems[i];
 
 		pthread_mutex_lock(&subsys->lock);
 		list_for_each(ctrl, &subsys->ctrls, struct ctrl, subsys_link)
@@ -335,8 +328,11 @@ static void put_rung(struct json_object *row, const char *key, const char *name,
 static void listener_report(const struct listener *listener, struct json_object *row)
 {
 	enum listener_state state = __atomic_load_n(&listener->state, __ATOMIC_ACQUIRE);
-	const struct datapath *path = &listener->path;
-	int error = counter(listener->error);
+	int error = peek(listener->error);
+	char why[LISTENER_WHY_MAX];
+	struct datapath path;
+
+	listener_report_of(listener, &path, why);
 
 	put_string(row, "name", listener->config->name);
 	put_string(row, "transport", listener->config->transport);
@@ -344,11 +340,13 @@ static void listener_report(const struct listener *listener, struct json_object 
 	put_u64(row, "port", listener->config->port);
 	put_bool(row, "discovery_only", listener->config->discovery_only);
 	put_bool(row, "automatic", listener->automatic);
-	put_string(row, "state", listener_state_name(state));
+	put_string(row, "state", listener->drained ? "drained" : listener_state_name(state));
 	put_string(row, "error",
-		   state == LISTENER_WAITING && error ? strerrordesc_np(-error) : NULL);
-	put_rung(row, "receive", datapath_receive_name(path->receive), path->receive_why);
-	put_rung(row, "transmit", datapath_transmit_name(path->transmit), path->transmit_why);
+		   state != LISTENER_WAITING || !error ? NULL :
+		   why[0]			       ? why :
+							 strerrordesc_np(-error));
+	put_rung(row, "receive", datapath_receive_name(path.receive), path.receive_why);
+	put_rung(row, "transmit", datapath_transmit_name(path.transmit), path.transmit_why);
 }
 
 static void storage_bytes_report(const uint64_t bytes[DATAPATH_STORAGE_RUNGS],
@@ -408,61 +406,13 @@ static void datapath_report(struct json_object *reply)
 	struct json_object *rows = put_array(reply, "listeners");
 
 	for (unsigned i = 0; i < n_listeners; i++)
-		listener_report(&listeners[i], append_object(rows));
+		listener_report(listeners[i], append_object(rows));
 	rows = put_array(reply, "namespaces");
 	for (unsigned i = 0; i < n_namespaces; i++)
 		ns_path_report(namespaces[i], append_object(rows));
 	rows = put_array(reply, "areas");
 	for (unsigned i = 0; i < n_workers; i++)
 		area_report(&workers[i], append_object(rows));
-}
-
-/* ---------------------------------------------------------------------------------------- stats */
-
-/* What one worker did for all namespaces. */
-static void worker_ns_stats(unsigned worker, struct ns_stats *sum)
-{
-	*sum = (struct ns_stats){ 0 };
-	for (unsigned i = 0; i < n_namespaces; i++) {
-		const struct ns_stats *stats = &namespaces[i]->stats[worker];
-
-		sum->reads += counter(stats->reads);
-		sum->writes += counter(stats->writes);
-		sum->read_bytes += counter(stats->read_bytes);
-		sum->written_bytes += counter(stats->written_bytes);
-		sum->flushes += counter(stats->flushes);
-		sum->deallocates += counter(stats->deallocates);
-		sum->other += counter(stats->other);
-		sum->errors += counter(stats->errors);
-		sum->media_errors += counter(stats->media_errors);
-		sum->busy_ns += counter(stats->busy_ns);
-	}
-}
-
-static void stats_report(struct json_object *reply)
-{
-	struct json_object *rows = put_array(reply, "namespaces"), *row;
-	struct ns_stats stats;
-
-	for (unsigned i = 0; i < n_namespaces; i++) {
-		row = append_object(rows);
-		put_string(row, "nqn", namespaces[i]->subsys->nqn);
-		put_u64(row, "nsid", namespaces[i]->nsid);
-		ns_stats_sum(namespaces[i], &stats);
-		ns_stats_report(&stats, row);
-	}
-	rows = put_array(reply, "workers");
-	for (unsigned i = 0; i < n_workers; i++) {
-		row = append_object(rows);
-		worker_report(&workers[i], row);
-		worker_ns_stats(i, &stats);
-		ns_stats_report(&stats, row);
-	}
-	rows = put_array(reply, "receive_areas");
-	for (unsigned i = 0; i < n_workers; i++)
-		for (unsigned t = 0; transports[t]; t++)
-			if (transports[t]->receive_describe)
-				transports[t]->receive_describe(&workers[i], rows);
 }
 
 /* ---------------------------------------------------------------------------------- connections */
@@ -474,6 +424,11 @@ static struct json_object *reply_new(bool ok)
 	put_bool(reply, "ok", ok);
 	put_u64(reply, "version", CONTROL_VERSION);
 	return reply;
+}
+
+struct json_object *control_success(void)
+{
+	return reply_new(true);
 }
 
 struct json_object *control_refusal(const char *error)
@@ -510,16 +465,19 @@ static const struct {
 	{ "namespaces", namespaces_report },
 	{ "controllers", controllers_report },
 	{ "datapath", datapath_report },
-	{ "stats", stats_report },
+	{ "stats", control_stats_report },
 };
 
 static struct json_object *unknown_verb(const char *verb)
 {
-	char error[256];
+	char error[512];
 	int n = snprintf(error, sizeof(error), "unknown verb \"%s\"; there are connections", verb);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(verbs); i++)
 		n += snprintf(error + n, sizeof(error) - (size_t)n, ", %s", verbs[i].name);
+	for (unsigned i = 0; control_actions[i].name; i++)
+		n += snprintf(error + n, sizeof(error) - (size_t)n, ", %s",
+			      control_actions[i].name);
 	return control_refusal(error);
 }
 

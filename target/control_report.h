@@ -8,6 +8,9 @@
 /* Raised when a member changes its meaning or goes; new members may come at any time. */
 enum { CONTROL_VERSION = 1 };
 
+/* An empty reply of success, for the caller to put. NULL without memory. */
+struct json_object *control_success(void);
+
 /*
  * The reply to @verb, for the caller to put: what was asked for, or {"ok": false, "error": ...}.
  * NULL without memory. On the main thread; may wait for workers.

@@ -9,8 +9,8 @@
 
 #include "base/compiler.h"
 
-/* An object of strings needs two levels. */
-enum { REQUEST_DEPTH = 2 };
+/* An object of strings and of lists of them needs three levels. */
+enum { REQUEST_DEPTH = 3 };
 
 static void refuse(struct control_request *request, const char *fmt, ...) __printf(2, 3);
 static void refuse(struct control_request *request, const char *fmt, ...)
@@ -22,7 +22,22 @@ static void refuse(struct control_request *request, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void request_set_verb(struct control_request *request, struct json_object *value)
+/* Copies a text of less than @max bytes. */
+static void set_text(struct control_request *request, const char *key, struct json_object *value,
+		     char *text, size_t max)
+{
+	size_t len = (size_t)json_object_get_string_len(value);
+	const char *given = json_object_get_string(value);
+
+	if (!json_object_is_type(value, json_type_string) || !len)
+		refuse(request, "\"%s\" is not a text", key);
+	else if (len >= max || strlen(given) != len)
+		refuse(request, "\"%s\" is longer than %zu bytes, or has a NUL", key, max - 1);
+	else
+		memcpy(text, given, len + 1);
+}
+
+static void set_verb(struct control_request *request, struct json_object *value)
 {
 	size_t len = (size_t)json_object_get_string_len(value);
 	const char *verb = json_object_get_string(value);
@@ -36,18 +51,54 @@ static void request_set_verb(struct control_request *request, struct json_object
 		memcpy(request->verb, verb, len + 1);
 }
 
+static void set_rules(struct control_request *request, struct json_object *value)
+{
+	size_t n = json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+	if (!json_object_is_type(value, json_type_array) || n > CONFIG_FAULT_RULES) {
+		refuse(request, "\"rules\" is not a list of at most %d texts", CONFIG_FAULT_RULES);
+		return;
+	}
+	for (size_t i = 0; i < n && !request->error[0]; i++)
+		set_text(request, "rules", json_object_array_get_idx(value, i), request->rules[i],
+			 sizeof(request->rules[i]));
+	request->n_rules = (unsigned)n;
+}
+
+static void set_member(struct control_request *request, const char *key, struct json_object *value)
+{
+	if (!strcmp(key, "verb"))
+		set_verb(request, value);
+	else if (!strcmp(key, "target"))
+		set_text(request, key, value, request->target, sizeof(request->target));
+	else if (!strcmp(key, "level"))
+		set_text(request, key, value, request->level, sizeof(request->level));
+	else if (!strcmp(key, "rules"))
+		set_rules(request, value);
+	else
+		refuse(request,
+		       "a request has no members but \"verb\", \"target\", \"level\" and \"rules\"");
+}
+
 static void request_from_object(struct control_request *request, struct json_object *object)
 {
 	struct json_object *verb;
 
-	if (!json_object_is_type(object, json_type_object))
+	if (!json_object_is_type(object, json_type_object)) {
 		refuse(request, "a request is an object, like {\"verb\": \"status\"}");
-	else if (!json_object_object_get_ex(object, "verb", &verb))
+		return;
+	}
+	if (!json_object_object_get_ex(object, "verb", &verb)) {
 		refuse(request, "the request has no \"verb\"");
-	else if (json_object_object_length(object) != 1)
-		refuse(request, "a request has no members but \"verb\"");
-	else
-		request_set_verb(request, verb);
+		return;
+	}
+	json_object_object_foreach(object, key, value)
+	{
+		if (!request->error[0])
+			set_member(request, key, value);
+	}
+	if (request->error[0])
+		request->verb[0] = '\0';
 }
 
 static void request_parse(struct control_request *request, const char *line, size_t len)

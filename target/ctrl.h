@@ -22,13 +22,20 @@ struct aen {
 
 struct ctrl {
 	struct subsys *subsys;
-	struct listener *listener;
+	struct listener *listener; /* reference */
 	struct list subsys_link; /* under subsys->lock: of subsys->ctrls, then of subsys->leaving */
+	struct stats_host *host; /* NULL: counts for none */
 	uint16_t cntlid;
 	uint8_t hostid[16];
 	char hostnqn[NVME_NQN_MAX + 1];
-	uint64_t visible[(MAX_NSID + 64) / 64]; /* bit per NSID; set at Connect */
+	/* Bit per NSID; set at Connect, and while workers are paused. */
+	uint64_t visible[(MAX_NSID + 64) / 64];
+	uint32_t max_transfer;     /* as Identify has told; bytes of one command */
+	uint64_t evict_ns; /* under subsys->lock: when it is closed at last; 0: it may stay */
 	uint64_t created_ns;
+	/* As last seen by its host's next controller; under subsys->lock. */
+	uint64_t commands_seen;
+	uint64_t traffic_seen_ns;
 
 	/* Admin state: the admin queue's worker only. */
 	struct worker *worker;
@@ -36,8 +43,10 @@ struct ctrl {
 	uint32_t cc;
 	uint32_t csts;      /* other threads look at it without locks */
 	uint32_t csts_next; /* what CSTS is once no command of an I/O queue is left */
-	uint32_t kato_ms; /* 0: no timer */
+	uint32_t kato_ms; /* 0: no timer; other threads look at it without locks */
 	struct timer kato_timer;
+	bool silent; /* its host has missed a keep alive, by that timer; other threads look at it */
+	uint64_t looked_ns; /* when that timer last looked for traffic */
 	uint32_t aen_enabled; /* feature 0Bh */
 	struct cmd *aer[MAX_AER];
 	unsigned n_aer;
@@ -56,6 +65,7 @@ struct ctrl {
 	bool live; /* atomic: enabled, not shut down, keep alive in time */
 	pthread_mutex_t lock;
 	struct list queues;        /* queue.ctrl_link; admin queue too */
+	struct queue_stats past;   /* of queues that have left */
 	uint64_t qids[(MAX_IO_QUEUES + 64) / 64]; /* in use */
 	unsigned refs;             /* one per queue, until its last command has ended */
 	unsigned io_refs;          /* of them: I/O queues */
@@ -69,6 +79,13 @@ struct ctrl {
 	uint32_t pending_notices; /* bit per enum nvme_aen_mask notice */
 	uint64_t pending_ns[(MAX_NSID + 64) / 64];
 };
+
+/* What messages about @ctrl are about. */
+static inline struct log_about ctrl_about(const struct ctrl *ctrl)
+{
+	return log_about(.hostnqn = ctrl->hostnqn, .subsystem = ctrl->subsys->nqn,
+			 .cntlid = ctrl->cntlid);
+}
 
 static inline bool ctrl_is_live(const struct ctrl *ctrl)
 {
@@ -107,10 +124,14 @@ uint16_t ctrl_attach_queue(struct subsys *subsys, struct queue *queue, uint16_t 
 			   uint16_t *ipo, uint8_t *iattr);
 
 /*
- * Is there a controller of this host whose admin queue is gone while commands of its I/O queues are
- * still on their way to a disk? What they write must not land on what a new controller has written.
+ * Has this host, which wants a controller of its own on @queue, I/O commands on their way to a disk from
+ * a controller of before? What they write must not land on what the new one has written. Such a
+ * controller is one whose admin queue is gone; or one that came from the same address and has been silent since
+ * queue->connect_ns, for the host may have lost it and nobody told us. After the time in which a host
+ * that lives would have kept it alive, its queues are closed.
  */
-bool subsys_host_is_leaving(struct subsys *subsys, const char *hostnqn, const uint8_t hostid[16]);
+bool subsys_host_has_io(struct subsys *subsys, const struct queue *queue, const char *hostnqn,
+			const uint8_t hostid[16]);
 
 /* @queue leaves the controller's list. The admin queue takes all I/O queues with it. */
 void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue);
@@ -124,7 +145,7 @@ void ctrl_give_back_qid(struct ctrl *ctrl, struct queue *queue);
 /* Gives back a reference; with the last one the controller is freed. Any thread. */
 void ctrl_put(struct ctrl *ctrl);
 /* As ctrl_put(), of @queue, whose last command has ended. */
-void ctrl_put_queue(struct ctrl *ctrl, const struct queue *queue);
+void ctrl_put_queue(struct ctrl *ctrl, struct queue *queue);
 
 /*
  * What a write to CC does, on the admin worker. Shutdown and reset close all I/O queues; CSTS says
@@ -140,6 +161,15 @@ uint32_t ctrl_csts(struct ctrl *ctrl);
 /* Fatal: CSTS.CFS, closes every queue. On the admin worker. */
 void ctrl_fail(struct ctrl *ctrl, enum queue_close why);
 
+/* The host has to go: all of its queues close, in the manner of @why. Under subsys->lock. Any thread. */
+void ctrl_dismiss(struct ctrl *ctrl, enum queue_close why);
+
+/*
+ * Who sees which namespace of @subsys is as it should be by now; hosts are told of what comes and goes.
+ * While workers are paused.
+ */
+void subsys_refresh_views(struct subsys *subsys);
+
 /* Takes @kato_ms, rounded up to what KAS promises, as the keep alive timeout. */
 void ctrl_set_kato(struct ctrl *ctrl, uint32_t kato_ms);
 /* (Re)starts the keep alive timer with the current kato_ms. */
@@ -149,8 +179,8 @@ void ctrl_keep_alive(struct ctrl *ctrl);
 uint64_t ctrl_cap(const struct ctrl *ctrl);
 
 /*
- * Notes a failed command in the error information log. Any worker. @location: byte offset of the
- * fault in the command, or CMD_NO_LOCATION.
+ * Notes in the error information log (Base 5.1.12.1.2) that @cmd ends with @status, with what the command
+ * says of the place of the fault: location, error_lba, error_nsid. Any worker.
  */
 void ctrl_log_error(struct ctrl *ctrl, const struct cmd *cmd, uint16_t status);
 

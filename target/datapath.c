@@ -14,6 +14,8 @@ struct rung {
 #define FACT(field) offsetof(struct datapath_facts, field)
 
 static const struct rung receive_rungs[DATAPATH_RECEIVE_RUNGS] = {
+	[DATAPATH_RECEIVE_RDMA_DMABUF] = { "rdma-dmabuf", { FACT(rdma_dmabuf), NO_FACT } },
+	[DATAPATH_RECEIVE_RDMA] = { "rdma", { NO_FACT } },
 	[DATAPATH_RECEIVE_ZCRX_DEVICE] = { "zcrx-device",
 					   { FACT(zcrx), FACT(zcrx_device_memory) } },
 	[DATAPATH_RECEIVE_ZCRX] = { "zcrx", { FACT(zcrx), NO_FACT } },
@@ -22,6 +24,8 @@ static const struct rung receive_rungs[DATAPATH_RECEIVE_RUNGS] = {
 };
 
 static const struct rung transmit_rungs[DATAPATH_TRANSMIT_RUNGS] = {
+	[DATAPATH_TRANSMIT_RDMA_DMABUF] = { "rdma-dmabuf", { FACT(rdma_dmabuf), NO_FACT } },
+	[DATAPATH_TRANSMIT_RDMA] = { "rdma", { NO_FACT } },
 	[DATAPATH_TRANSMIT_ZC] = { "send-zc", { FACT(send_zc), NO_FACT } },
 	[DATAPATH_TRANSMIT_SEND] = { "send", { NO_FACT } },
 };
@@ -54,41 +58,61 @@ static const struct datapath_fact *missing(const struct rung *rung,
 }
 
 /*
- * The first of @n rungs, best first, whose needs are met; the last one needs nothing. *@why tells
- * what the rung just above it lacks.
+ * The first of the rungs @best to @last, best first, whose needs are met; the last one needs nothing.
+ * *@why tells what the rung just above it lacks.
  */
-static unsigned climb(const struct rung *rungs, unsigned n, const struct datapath_facts *facts,
-		      const char **why)
+static unsigned climb(const struct rung *rungs, unsigned best, unsigned last,
+		      const struct datapath_facts *facts, const char **why)
 {
 	const struct datapath_fact *lacking;
 	unsigned i;
 
 	*why = "";
-	for (i = 0; i + 1 < n && (lacking = missing(&rungs[i], facts)); i++)
+	for (i = best; i < last && (lacking = missing(&rungs[i], facts)); i++)
 		*why = lacking->why_not;
 	return i;
 }
 
-void datapath_choose(const struct datapath_facts *facts, struct datapath *path)
+static void choose_rdma(const struct datapath_facts *facts, struct datapath *path)
 {
-	path->receive = climb(receive_rungs, DATAPATH_RECEIVE_ZCRX_COPY, facts, &path->receive_why);
+	path->receive = climb(receive_rungs, DATAPATH_RECEIVE_RDMA_DMABUF, DATAPATH_RECEIVE_RDMA,
+			      facts, &path->receive_why);
+	path->transmit = climb(transmit_rungs, DATAPATH_TRANSMIT_RDMA_DMABUF,
+			       DATAPATH_TRANSMIT_RDMA, facts, &path->transmit_why);
+}
+
+static void choose_stream(const struct datapath_facts *facts, struct datapath *path)
+{
+	path->receive = climb(receive_rungs, DATAPATH_RECEIVE_ZCRX_DEVICE, DATAPATH_RECEIVE_RECV,
+			      facts, &path->receive_why);
 	if (!missing(&receive_rungs[DATAPATH_RECEIVE_ZCRX_COPY], facts)) {
 		path->receive = DATAPATH_RECEIVE_ZCRX_COPY;
 		path->receive_why = "the listener has receive = zcrx-copy";
 	}
-	path->transmit = climb(transmit_rungs, DATAPATH_TRANSMIT_RUNGS, facts, &path->transmit_why);
+	path->transmit = climb(transmit_rungs, DATAPATH_TRANSMIT_ZC, DATAPATH_TRANSMIT_SEND, facts,
+			       &path->transmit_why);
+}
+
+void datapath_choose(const struct datapath_facts *facts, struct datapath *path)
+{
+	if (facts->rdma)
+		choose_rdma(facts, path);
+	else
+		choose_stream(facts, path);
 	if (!missing(&storage_rungs[DATAPATH_STORAGE_MEMORY], facts)) {
 		path->storage = DATAPATH_STORAGE_MEMORY;
 		path->storage_why = "";
 	} else {
-		path->storage =
-			climb(storage_rungs, DATAPATH_STORAGE_MEMORY, facts, &path->storage_why);
+		path->storage = climb(storage_rungs, DATAPATH_STORAGE_DMABUF_VECTORED,
+				      DATAPATH_STORAGE_BOUNCE, facts, &path->storage_why);
 	}
 }
 
 bool datapath_is_zerocopy(const struct datapath *path)
 {
-	return path->receive == DATAPATH_RECEIVE_ZCRX_DEVICE ||
+	return path->receive == DATAPATH_RECEIVE_RDMA_DMABUF ||
+	       path->receive == DATAPATH_RECEIVE_RDMA ||
+	       path->receive == DATAPATH_RECEIVE_ZCRX_DEVICE ||
 	       path->receive == DATAPATH_RECEIVE_ZCRX;
 }
 

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 enum datapath_receive {
+	DATAPATH_RECEIVE_RDMA_DMABUF, /* RDMA READ into a region over the dma-buf */
+	DATAPATH_RECEIVE_RDMA,        /* RDMA READ into an ordinary region of the same pages */
 	DATAPATH_RECEIVE_ZCRX_DEVICE, /* zcrx into device memory */
 	DATAPATH_RECEIVE_ZCRX,        /* zcrx into user memory */
 	DATAPATH_RECEIVE_RECV,        /* recv straight into the command's buffer */
@@ -26,7 +28,13 @@ enum datapath_storage {
 	DATAPATH_STORAGE_RUNGS
 };
 
-enum datapath_transmit { DATAPATH_TRANSMIT_ZC, DATAPATH_TRANSMIT_SEND, DATAPATH_TRANSMIT_RUNGS };
+enum datapath_transmit {
+	DATAPATH_TRANSMIT_RDMA_DMABUF, /* RDMA WRITE from a region over the dma-buf */
+	DATAPATH_TRANSMIT_RDMA,        /* RDMA WRITE from an ordinary region */
+	DATAPATH_TRANSMIT_ZC,
+	DATAPATH_TRANSMIT_SEND,
+	DATAPATH_TRANSMIT_RUNGS
+};
 
 /* A fact: true, or false because `why_not` (never NULL then, a clause without a full stop). */
 struct datapath_fact {
@@ -35,6 +43,9 @@ struct datapath_fact {
 };
 
 struct datapath_facts {
+	/* Both ways, by transport: one that moves data by RDMA does it no other way. */
+	bool rdma;
+	struct datapath_fact rdma_dmabuf; /* its devices take the workers' dma-bufs */
 	/* Receive, by transport and NIC. */
 	struct datapath_fact zcrx;
 	struct datapath_fact zcrx_device_memory;

@@ -12,21 +12,16 @@
 static const struct config *the_config;
 
 /*
- * The log differs for one host only when a listener opened or closed. The generation moves here,
- * with the picture of the listeners that logs are built from, so that two logs with one generation
- * are the same however reading and change overlap.
+ * The log differs for one host when a listener opened or closed, or by discovery_renew(). The generation
+ * moves here, with the picture of the listeners that logs are built from, so that two logs with one
+ * generation are the same however reading and change overlap.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t generation = 1;
 static uint64_t announced = 1;  /* the generation that discovery controllers were told of last */
-static uint64_t open_listeners; /* bit per index */
+static uint64_t open_listeners; /* bit per port_id, from 1 on */
 _Static_assert(MAX_LISTENERS * 2 <= 64,
 	       "one bit for each listener, and for the discovery one beside it");
-
-void discovery_init(const struct config *config)
-{
-	the_config = config;
-}
 
 const char *discovery_nqn(void)
 {
@@ -41,7 +36,7 @@ static uint64_t picture_refresh(uint64_t *open)
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < n_listeners; i++)
-		now |= (uint64_t)listener_is_open(&listeners[i]) << i;
+		now |= (uint64_t)listener_is_open(listeners[i]) << (listeners[i]->port_id - 1);
 	if (now != open_listeners)
 		generation++;
 	open_listeners = now;
@@ -50,6 +45,19 @@ static uint64_t picture_refresh(uint64_t *open)
 	if (open)
 		*open = now;
 	return current;
+}
+
+void discovery_init(const struct config *config)
+{
+	the_config = config;
+}
+
+void discovery_renew(void)
+{
+	pthread_mutex_lock(&lock);
+	generation++;
+	pthread_mutex_unlock(&lock);
+	discovery_changed();
 }
 
 void discovery_changed(void)
@@ -64,7 +72,7 @@ void discovery_changed(void)
 		announced = current;
 	pthread_mutex_unlock(&lock);
 	if (news)
-		subsys_notify(&subsystems[0], NVME_AEN_DISCOVERY, 0);
+		subsys_notify(subsystems[0], NVME_AEN_DISCOVERY, 0);
 }
 
 uint64_t discovery_genctr(void)
@@ -107,6 +115,11 @@ static void entry_address(struct nvmf_discovery_entry *entry, uint8_t trtype, co
 	int len = snprintf(number, sizeof(number), "%u", port);
 
 	entry->trtype = trtype;
+	if (trtype == NVMF_TRTYPE_RDMA) {
+		entry->tsas[NVMF_TSAS_RDMA_QPTYPE] = NVMF_RDMA_QPTYPE_CONNECTED;
+		entry->tsas[NVMF_TSAS_RDMA_PRTYPE] = NVMF_RDMA_PRTYPE_NOT_SPECIFIED;
+		entry->tsas[NVMF_TSAS_RDMA_CMS] = NVMF_RDMA_CMS_RDMA_CM;
+	}
 	entry->adrfam = is_ipv6(address) ? NVMF_ADRFAM_IPV6 : NVMF_ADRFAM_IPV4;
 	memset(entry->traddr, ' ', sizeof(entry->traddr));
 	memcpy(entry->traddr, address, strlen(address));
@@ -146,9 +159,10 @@ static void add_listener(struct nvmf_discovery_log *log, uint64_t *n, const stru
 	for (unsigned i = 1; i < n_subsystems; i++) {
 		struct nvmf_discovery_entry *entry = &log->entries[*n];
 
-		if (!subsys_allows(&subsystems[i], queue->ctrl->hostnqn))
+		if (subsystems[i]->drained ||
+		    !subsys_allows(subsystems[i], queue->ctrl->hostnqn))
 			continue;
-		entry_fill(entry, NVMF_SUBTYPE_NVM, subsystems[i].nqn);
+		entry_fill(entry, NVMF_SUBTYPE_NVM, subsystems[i]->nqn);
 		entry_address(entry, listener->ops->trtype, address, listener->config->port);
 		entry->portid = le16(listener->port_id);
 		(*n)++;
@@ -187,8 +201,8 @@ int discovery_build_log(const struct queue *queue, void **out, size_t *len)
 	log->genctr = le64(picture_refresh(&open));
 	add_self(log, &n, queue);
 	for (unsigned i = 0; i < n_listeners; i++)
-		if (open >> i & 1)
-			add_listener(log, &n, queue, &listeners[i]);
+		if (open >> (listeners[i]->port_id - 1) & 1)
+			add_listener(log, &n, queue, listeners[i]);
 	for (unsigned i = 0; i < n_referrals; i++)
 		add_referral(log, &n, &the_config->referrals[i]);
 	log->numrec = le64(n);

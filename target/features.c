@@ -19,6 +19,8 @@ enum feature_flags {
 };
 
 enum {
+	CDW10_SEL_SHIFT = 8, /* Get Features: which of the values */
+	CDW10_SV_SHIFT = 31, /* Set Features: save it */
 	ARBITRATION_BITS = 0xffffff07, /* weights and burst */
 	ARBITRATION_NO_LIMIT = 7,      /* burst: all of what is there at a time */
 	POWER_STATE_MASK = 0x1f,
@@ -53,15 +55,22 @@ struct feature {
 	void (*set_data)(struct cmd *cmd);
 };
 
-static uint16_t cdw11_invalid(struct cmd *cmd)
+/* The field of CDW11 that begins at @bit is wrong. */
+static uint16_t cdw11_invalid(struct cmd *cmd, unsigned bit)
 {
-	return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw11),
-			 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	return cmd_fault(cmd, CMD_PLACE(cdw11, bit), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+}
+
+/* Bits of CDW11 are set that may not be: the lowest tells. */
+static uint16_t cdw11_bits_invalid(struct cmd *cmd, uint32_t wrong)
+{
+	return cmd_fault_bits(cmd, offsetof(struct nvme_sqe, cdw11), wrong,
+			      NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 }
 
 static bool wants_default(const struct cmd *cmd)
 {
-	unsigned select = le32_get(cmd->sqe.cdw10) >> 8 & 7;
+	unsigned select = le32_get(cmd->sqe.cdw10) >> CDW10_SEL_SHIFT & 7;
 
 	/* Nothing is saveable, so that the saved value is the default (Base 5.1.11). */
 	return select == NVME_FEAT_SEL_DEFAULT || select == NVME_FEAT_SEL_SAVED;
@@ -73,17 +82,19 @@ static bool wants_default(const struct cmd *cmd)
 static uint16_t power_set(struct cmd *cmd, uint32_t value)
 {
 	if (value & POWER_STATE_MASK)
-		return cdw11_invalid(cmd);
+		return cdw11_invalid(cmd, 0);
 	cmd->queue->ctrl->features[NVME_FEAT_POWER] = value;
 	return 0;
 }
 
 /* The threshold over which is in 15:0 of the stored value, the one under which in 31:16. */
-static bool temp_is_valid(uint32_t value, bool set)
+static uint16_t temp_check(struct cmd *cmd, uint32_t value, bool set)
 {
 	unsigned sensor = value >> TEMP_SENSOR_SHIFT & 0xf, type = value >> TEMP_TYPE_SHIFT & 3;
 
-	return type <= 1 && (sensor == 0 || (set && sensor == TEMP_SENSOR_ALL));
+	if (sensor && !(set && sensor == TEMP_SENSOR_ALL))
+		return cdw11_invalid(cmd, TEMP_SENSOR_SHIFT);
+	return type > 1 ? cdw11_invalid(cmd, TEMP_TYPE_SHIFT) : 0;
 }
 
 static uint32_t temp_get(const struct cmd *cmd, bool initial)
@@ -98,9 +109,10 @@ static uint32_t temp_get(const struct cmd *cmd, bool initial)
 static uint16_t temp_set(struct cmd *cmd, uint32_t value)
 {
 	uint32_t *both = &cmd->queue->ctrl->features[NVME_FEAT_TEMP_THRESHOLD];
+	uint16_t status = temp_check(cmd, value, true);
 
-	if (!temp_is_valid(value, true))
-		return cdw11_invalid(cmd);
+	if (status)
+		return status;
 	if (value >> TEMP_TYPE_SHIFT & 3)
 		*both = (*both & 0xffff) | value << 16;
 	else
@@ -138,8 +150,10 @@ static uint16_t queues_set(struct cmd *cmd, uint32_t value)
 {
 	struct ctrl *ctrl = cmd->queue->ctrl;
 
-	if ((value & 0xffff) == NUM_QUEUES_INVALID || value >> 16 == NUM_QUEUES_INVALID)
-		return cdw11_invalid(cmd);
+	if ((value & 0xffff) == NUM_QUEUES_INVALID)
+		return cdw11_invalid(cmd, 0);
+	if (value >> 16 == NUM_QUEUES_INVALID)
+		return cdw11_invalid(cmd, 16);
 	if (ctrl_has_io_queues(ctrl))
 		return NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR;
 	ctrl->features[NVME_FEAT_NUM_QUEUES] = queues_granted(ctrl, value);
@@ -155,9 +169,10 @@ static uint32_t async_event_get(const struct cmd *cmd, bool initial)
 static uint16_t async_event_set(struct cmd *cmd, uint32_t value)
 {
 	struct ctrl *ctrl = cmd->queue->ctrl;
+	uint32_t wrong = value & ~(async_event_supported(ctrl) | ASYNC_EVENT_SMART_BITS);
 
-	if (value & ~(async_event_supported(ctrl) | ASYNC_EVENT_SMART_BITS))
-		return cdw11_invalid(cmd);
+	if (wrong)
+		return cdw11_bits_invalid(cmd, wrong);
 	async_event_enable(ctrl, value);
 	return 0;
 }
@@ -196,9 +211,10 @@ static uint32_t write_protect_get(const struct cmd *cmd, bool initial)
 static uint16_t write_protect_set(struct cmd *cmd, uint32_t value)
 {
 	if (value != WRITE_PROTECT_NONE && value != WRITE_PROTECT_ON)
-		return cdw11_invalid(cmd);
+		return cdw11_invalid(cmd, 0);
 	if (ns_is_read_only_for_good(cmd->ns) && value == WRITE_PROTECT_NONE)
-		return NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR;
+		return cmd_fault(cmd, CMD_PLACE(cdw11, 0),
+				 NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR);
 	return 0;
 }
 
@@ -394,13 +410,13 @@ static uint16_t feature_decide(struct cmd *cmd, const struct feature **out)
 
 	*out = feature_find(ctrl, (uint8_t)le32_get(cmd->sqe.cdw10));
 	if (!*out)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
+		return cmd_fault(cmd, CMD_PLACE(cdw10, 0),
 				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (!((*out)->flags & FEATURE_PER_NS))
 		return 0;
 	cmd->ns = ctrl_ns(ctrl, le32_get(cmd->sqe.nsid));
 	if (!cmd->ns)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
+		return cmd_fault(cmd, CMD_PLACE(nsid, 0),
 				 NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
 	return 0;
 }
@@ -418,7 +434,7 @@ static void get_value_execute(struct cmd *cmd)
 	bool initial = wants_default(cmd);
 	uint32_t value;
 
-	if ((le32_get(cmd->sqe.cdw10) >> 8 & 7) == NVME_FEAT_SEL_CAPABILITIES)
+	if ((le32_get(cmd->sqe.cdw10) >> CDW10_SEL_SHIFT & 7) == NVME_FEAT_SEL_CAPABILITIES)
 		value = feature_caps(feature);
 	else if (feature->get)
 		value = feature->get(cmd, initial);
@@ -431,24 +447,26 @@ static void get_value_execute(struct cmd *cmd)
 uint16_t get_features_parse(struct cmd *cmd)
 {
 	uint32_t cdw11 = le32_get(cmd->sqe.cdw11);
-	unsigned select = le32_get(cmd->sqe.cdw10) >> 8 & 7;
+	unsigned select = le32_get(cmd->sqe.cdw10) >> CDW10_SEL_SHIFT & 7;
 	const struct feature *feature;
 	uint16_t status = feature_decide(cmd, &feature);
 
 	if (status)
 		return status;
 	if (select > NVME_FEAT_SEL_CAPABILITIES)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10) + 1,
+		return cmd_fault(cmd, CMD_PLACE(cdw10, CDW10_SEL_SHIFT),
 				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (select == NVME_FEAT_SEL_CAPABILITIES || !feature->data_len) {
 		if (feature->fid == NVME_FEAT_TEMP_THRESHOLD &&
-		    select != NVME_FEAT_SEL_CAPABILITIES && !temp_is_valid(cdw11, false))
-			return cdw11_invalid(cmd);
+		    select != NVME_FEAT_SEL_CAPABILITIES)
+			status = temp_check(cmd, cdw11, false);
+		if (status)
+			return status;
 		return cmd_need(cmd, CMD_DATA_NONE, 0, get_value_execute);
 	}
 	/* Fabrics hosts are known by 128-bit identifiers alone. */
 	if (feature->fid == NVME_FEAT_HOST_ID && !(cdw11 & HOST_ID_EXHID))
-		return cdw11_invalid(cmd);
+		return cdw11_invalid(cmd, 0);
 	return cmd_need(cmd, CMD_DATA_TO_HOST, feature->data_len, feature->get_data);
 }
 
@@ -477,9 +495,10 @@ static uint16_t fixed_set(struct cmd *cmd, const struct feature *feature)
 		return NVME_SC_COMMAND_SEQUENCE | NVME_STATUS_DNR;
 	if (le32_get(cmd->sqe.cdw11) == feature->initial)
 		return 0;
-	if (feature->fid == NVME_FEAT_IOCS_PROFILE)
-		return NVME_SC_IOCS_COMBINATION | NVME_STATUS_DNR;
-	return NVME_SC_FEATURE_NOT_CHANGEABLE | NVME_STATUS_DNR;
+	return cmd_fault(cmd, CMD_PLACE(cdw11, 0),
+			 (feature->fid == NVME_FEAT_IOCS_PROFILE ? NVME_SC_IOCS_COMBINATION
+								 : NVME_SC_FEATURE_NOT_CHANGEABLE) |
+				 NVME_STATUS_DNR);
 }
 
 uint16_t set_features_parse(struct cmd *cmd)
@@ -490,14 +509,14 @@ uint16_t set_features_parse(struct cmd *cmd)
 
 	if (status)
 		return status;
-	if (le32_get(cmd->sqe.cdw10) >> 31)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10) + 3,
+	if (le32_get(cmd->sqe.cdw10) >> CDW10_SV_SHIFT)
+		return cmd_fault(cmd, CMD_PLACE(cdw10, CDW10_SV_SHIFT),
 				 NVME_SC_FEATURE_NOT_SAVEABLE | NVME_STATUS_DNR);
 	if (!(feature->flags & FEATURE_PER_NS) && nsid && nsid != NVME_NSID_ALL)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
+		return cmd_fault(cmd, CMD_PLACE(nsid, 0),
 				 NVME_SC_FEATURE_NOT_NS_SPECIFIC | NVME_STATUS_DNR);
 	if (!feature->data_len && (le32_get(cmd->sqe.cdw11) & ~feature->bits))
-		return cdw11_invalid(cmd);
+		return cdw11_bits_invalid(cmd, le32_get(cmd->sqe.cdw11) & ~feature->bits);
 	if (feature->flags & FEATURE_FIXED) {
 		status = fixed_set(cmd, feature);
 		if (status)

@@ -12,8 +12,8 @@
 #include "target/listener.h"
 
 enum {
-	RECOMMENDED_BURST = 6,       /* RAB: 64 commands */
-	ANA_TRANSITION_S = 10,       /* ANATT */
+	RECOMMENDED_BURST = 6,	     /* RAB: 64 commands */
+	ANA_TRANSITION_S = 10,	     /* ANATT */
 	SGL_DESCRIPTORS_CAPSULE = 4, /* IOCCSZ without in-capsule data: 64 bytes */
 	CDW10_CNTID_SHIFT = 16,
 	CDW11_CSI_SHIFT = 24,
@@ -43,8 +43,8 @@ void identify_strings(const struct ctrl *ctrl, char sn[20], char mn[40], char fr
 	const struct config_subsystem *config = ctrl->subsys->config;
 
 	pad(sn, 20, config ? config->serial : "discovery");
-	pad(mn, 40, subsys_model(ctrl->subsys));
-	pad(fr, 8, subsys_firmware(ctrl->subsys));
+	pad(mn, 40, ctrl->subsys->model);
+	pad(fr, 8, ctrl->subsys->firmware);
 }
 
 /* ---------------------------------------------------------------------------------- controller */
@@ -75,12 +75,15 @@ static void id_ctrl_common(const struct ctrl *ctrl, const struct queue *admin,
 	id->maxcmd = le16((uint16_t)((ctrl_cap(ctrl) & 0xffff) + 1));
 	id->ioccsz = le32(SGL_DESCRIPTORS_CAPSULE);
 	id->iorcsz = le32(sizeof(struct nvme_cqe) / 16);
-	id->msdbd = (uint8_t)admin->ops->msdbd;
+	id->msdbd = 1; /* that of the command itself */
 	memcpy(id->subnqn, nqn, strlen(nqn));
 }
 
-static void id_ctrl_io(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
+static void id_ctrl_io(const struct ctrl *ctrl, const struct queue *admin, struct nvme_id_ctrl *id)
 {
+	uint32_t in_capsule = ctrl->listener->config->in_capsule;
+	uint32_t descriptors = MAX(in_capsule / 16, 1u);
+
 	id->rab = RECOMMENDED_BURST;
 	id->cmic = NVME_CMIC_MULTI_PORT | NVME_CMIC_MULTI_CTRL | NVME_CMIC_ANA;
 	id->cntrltype = NVME_CTRL_IO;
@@ -105,7 +108,10 @@ static void id_ctrl_io(const struct ctrl *ctrl, struct nvme_id_ctrl *id)
 	/* AWUN and AWUPF stay 0: one block is all that any backend promises. */
 	id->acwu = le16(IO_ACWU);
 	id->ocfs = le16(NVME_OCFS_FORMAT0);
-	id->ioccsz = le32(SGL_DESCRIPTORS_CAPSULE + ctrl->listener->config->in_capsule / 16);
+	id->ioccsz = le32(SGL_DESCRIPTORS_CAPSULE + in_capsule / 16);
+	/* More descriptors than one lie in the capsule. */
+	id->msdbd = (uint8_t)MIN(descriptors, (uint32_t)admin->ops->msdbd);
+	id->crdt1 = le16(RETRY_DELAY_MS / 100);
 	id->ofcs = le16(NVME_OFCS_DISCONNECT);
 }
 
@@ -124,7 +130,7 @@ static void identify_ctrl(struct cmd *cmd)
 	if (ctrl_is_discovery(ctrl))
 		id_ctrl_discovery(&id);
 	else
-		id_ctrl_io(ctrl, &id);
+		id_ctrl_io(ctrl, cmd->queue, &id);
 	cmd_reply(cmd, &id, sizeof(id), 0);
 }
 
@@ -330,8 +336,7 @@ static const struct structure {
 
 static uint16_t nsid_invalid(struct cmd *cmd)
 {
-	return cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
-			 NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
+	return cmd_fault(cmd, CMD_PLACE(nsid, 0), NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
 }
 
 /* Sets cmd->ns where the structure is about one. FFFFFFFFh is none, as there is no management. */
@@ -367,19 +372,18 @@ uint16_t identify_parse(struct cmd *cmd)
 	structure = cns < ARRAY_SIZE(structures) ? &structures[cns] : NULL;
 	if (!structure || !structure->execute ||
 	    (ctrl_is_discovery(ctrl) && !structure->on_discovery))
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
-				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault(cmd, CMD_PLACE(cdw10, 0), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (structure->has_csi && cdw11 >> CDW11_CSI_SHIFT != NVME_CSI_NVM)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw11) + 3,
+		return cmd_fault(cmd, CMD_PLACE(cdw11, CDW11_CSI_SHIFT),
 				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (cns == NVME_CNS_IOCS && cdw10 >> CDW10_CNTID_SHIFT != NVMF_CNTLID_DYNAMIC &&
 	    cdw10 >> CDW10_CNTID_SHIFT != ctrl->cntlid)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10) + 2,
+		return cmd_fault(cmd, CMD_PLACE(cdw10, CDW10_CNTID_SHIFT),
 				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	status = nsid_decide(cmd, structure->nsid);
 	if (status)
 		return status;
 	return cmd_need(cmd, CMD_DATA_TO_HOST, NVME_IDENTIFY_SIZE,
-			structure->nsid == NSID_OR_ZEROS && !cmd->ns ? identify_zeros
-								     : structure->execute);
+			structure->nsid == NSID_OR_ZEROS && !cmd->ns ? identify_zeros :
+								       structure->execute);
 }

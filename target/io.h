@@ -36,7 +36,7 @@ uint16_t io_parse(struct cmd *cmd);
 
 /*
  * For a command that could move its data straight from or to the backend's memory: may it, now?
- * True for a write takes its blocks, until io_unmap() or its end.
+ * True for a write takes its blocks, until io_unmap() or its end; never where fused commands are used.
  */
 bool io_may_map(struct cmd *cmd);
 /* It was not mapped after all. */
@@ -54,5 +54,11 @@ int io_fused_memory(struct cmd *cmd);
  * (false).
  */
 bool io_abort(struct cmd *cmd);
+
+/*
+ * The host of @cmd may be using another path by now: if it modifies blocks, nothing else does with the
+ * same ones until it has ended.
+ */
+void io_linger(struct cmd *cmd);
 
 #endif

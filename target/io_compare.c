@@ -10,9 +10,15 @@
 
 /* ------------------------------------------------------------------------------------- Compare */
 
-static uint16_t compare(const struct spanv *data, const struct spanv *stored, uint32_t len)
+/* Compares what @cmd brought with what its blocks hold. */
+static uint16_t compare(struct cmd *cmd, const struct spanv *stored)
 {
-	return spanv_compare(data, stored, len) < 0 ? NVME_SC_SUCCESS : NVME_SC_COMPARE_FAILURE;
+	int64_t differs = spanv_compare(&cmd->data, stored, cmd->data_len);
+
+	if (differs < 0)
+		return NVME_SC_SUCCESS;
+	return io_fault(cmd, cmd->lba_begin + ((uint64_t)differs >> cmd->ns->block_shift),
+			NVME_SC_COMPARE_FAILURE);
 }
 
 static void compare_done(struct backend_io *io, int error)
@@ -20,7 +26,7 @@ static void compare_done(struct backend_io *io, int error)
 	struct cmd *cmd = container_of(io, struct cmd, io);
 	uint16_t status = io_done_status(cmd, error, NVME_IO_COMPARE);
 
-	cmd_complete(cmd, status ? status : compare(&cmd->data, &cmd->scratch_v, cmd->data_len));
+	cmd_complete(cmd, status ? status : compare(cmd, &cmd->scratch_v));
 }
 
 static void compare_execute(struct cmd *cmd)
@@ -110,11 +116,16 @@ static bool fused_aborted(const struct cmd *write)
 static void fused_read_done(struct backend_io *io, int error)
 {
 	struct cmd *write = container_of(io, struct cmd, io);
+	struct cmd *first = write->fused;
 	uint16_t status = io_done_status(write, error, NVME_IO_COMPARE);
 	bool fua = le32_get(write->sqe.cdw12) & NVME_RW_FUA;
 
-	if (!status)
-		status = compare(&write->fused->data, &write->scratch_v, write->data_len);
+	if (status) { /* it is the Compare's read */
+		first->error_lba = write->error_lba;
+		write->error_lba = 0;
+	} else {
+		status = compare(first, &write->scratch_v);
+	}
 	if (!status && fused_aborted(write))
 		status = NVME_SC_ABORT_REQUESTED;
 	if (status) {
@@ -131,6 +142,11 @@ static void fused_run(struct cmd *write)
 {
 	if (fused_aborted(write)) {
 		fused_end(write, NVME_SC_ABORT_REQUESTED, NVME_SC_ABORTED_FAILED_FUSED);
+		return;
+	}
+	/* Its host may have done the same by another path by now (io_fence.h). */
+	if (write->queue->suspect) {
+		fused_end(write, cmd_try_later(write->queue), NVME_SC_ABORTED_FAILED_FUSED);
 		return;
 	}
 	write->io.done = fused_read_done;
@@ -150,6 +166,10 @@ static void fused_execute(struct cmd *cmd)
 	cmd->fused_ready = true;
 	if (!cmd->fused || !cmd->fused->fused_ready)
 		return;
+	if (cmd->queue->suspect) {
+		cmd_complete(cmd, cmd_try_later(cmd->queue));
+		return;
+	}
 	write = is_second(cmd) ? cmd : cmd->fused;
 	write->execute = fused_run;
 	io_fence_close(write);
@@ -203,14 +223,22 @@ static uint16_t fused_parse_first(struct cmd *cmd, uint16_t status)
 	cmd_need_scratch(cmd, fused_data_offset(cmd->data_len) + cmd->data_len);
 	cmd->execute = fused_execute;
 	cmd->queue->fused_first = cmd;
+	io_fence_expect(cmd->ns);
 	return 0;
+}
+
+static bool is_of_same_blocks(const struct cmd *a, const struct cmd *b)
+{
+	return a->ns == b->ns && a->lba_begin == b->lba_begin && a->lba_end == b->lba_end;
 }
 
 static uint16_t fused_parse_second(struct cmd *cmd, struct cmd *first, uint16_t status)
 {
-	if (!status && (cmd->ns != first->ns || cmd->lba_begin != first->lba_begin ||
-			cmd->lba_end != first->lba_end))
-		status = cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
+	if (!status && !is_of_same_blocks(cmd, first))
+		status = cmd_fault(cmd,
+				   cmd->ns != first->ns		      ? CMD_PLACE(nsid, 0) :
+				   cmd->lba_begin != first->lba_begin ? CMD_PLACE(cdw10, 0) :
+									CMD_PLACE(cdw12, 0),
 				   NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (status) {
 		fused_drop(first, NVME_SC_ABORTED_FAILED_FUSED);

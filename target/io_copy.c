@@ -12,7 +12,7 @@ enum {
 	COPY_RANGE_BYTES = 16 << 20,
 	COPY_BYTES = 64 << 20,
 	COPY_FORMAT_MASK = 0xf << 8,
-	COPY_PRINFOR_MASK = 0xf << 12,
+	COPY_PRINFOR_MASK = 0xf << 12, /* protection: of the source */
 };
 
 struct io_copy_limits io_copy_limits(const struct ns *ns)
@@ -84,12 +84,13 @@ static uint16_t copy_check(struct cmd *cmd)
 		total += source.nlb;
 		if (source.nlb > limits.mssrl || total > limits.mcl)
 			return NVME_SC_COMMAND_SIZE_LIMIT | NVME_STATUS_DNR;
-		status = io_range_check(cmd->ns, source.slba, source.nlb);
+		status = io_range_check(cmd, source.slba, source.nlb);
 	}
-	if (!status)
-		status = io_range_check(cmd->ns, slba, total);
 	if (status)
 		return status;
+	status = io_range_check(cmd, slba, total);
+	if (status)
+		return cmd_fault(cmd, CMD_PLACE(cdw10, 0), status);
 	cmd->lba_begin = slba;
 	cmd->lba_end = slba + total;
 	/* What such a copy gives would depend on the order of its steps. */
@@ -97,7 +98,8 @@ static uint16_t copy_check(struct cmd *cmd)
 		struct source source = copy_source(cmd, i);
 
 		if (source.slba < cmd->lba_end && cmd->lba_begin < source.slba + source.nlb)
-			return NVME_SC_OVERLAPPING_RANGE | NVME_STATUS_DNR;
+			return io_fault(cmd, MAX(source.slba, cmd->lba_begin),
+					NVME_SC_OVERLAPPING_RANGE | NVME_STATUS_DNR);
 	}
 	return 0;
 }
@@ -117,13 +119,15 @@ uint16_t io_copy_parse(struct cmd *cmd)
 	uint32_t cdw12 = le32_get(cmd->sqe.cdw12);
 
 	if (cdw12 & COPY_FORMAT_MASK)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw12) + 1,
-				 NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+		return cmd_fault_bits(cmd, offsetof(struct nvme_sqe, cdw12), COPY_FORMAT_MASK,
+				      NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 	if (cdw12 & (NVME_RW_PRINFO_MASK | COPY_PRINFOR_MASK))
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw12),
-				 NVME_SC_INVALID_PROTECTION | NVME_STATUS_DNR);
+		return cmd_fault_bits(cmd, offsetof(struct nvme_sqe, cdw12),
+				      cdw12 & COPY_PRINFOR_MASK ? COPY_PRINFOR_MASK :
+								  NVME_RW_PRINFO_MASK,
+				      NVME_SC_INVALID_PROTECTION | NVME_STATUS_DNR);
 	if (copy_ranges(cmd) > MAX_COPY_RANGES)
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw12),
+		return cmd_fault(cmd, CMD_PLACE(cdw12, 0),
 				 NVME_SC_COMMAND_SIZE_LIMIT | NVME_STATUS_DNR);
 	cmd_need_scratch(cmd, IO_SCRATCH_BYTES);
 	return cmd_need(cmd, CMD_DATA_FROM_HOST,

@@ -48,7 +48,7 @@ static uint16_t dsm_check(struct cmd *cmd)
 	for (unsigned i = 0; i < dsm_ranges(cmd); i++) {
 		struct nvme_dsm_range range = dsm_range(cmd, i);
 		uint64_t slba = le64_get(range.slba), nlb = le32_get(range.nlb);
-		uint16_t status = io_range_check(cmd->ns, slba, nlb);
+		uint16_t status = io_range_check(cmd, slba, nlb);
 
 		if (status)
 			return status;

@@ -22,16 +22,19 @@ static bool flush_all_step(struct cmd *cmd)
 	const struct ctrl *ctrl = cmd->queue->ctrl;
 
 	if (cmd->step_status) {
-		counter_add(&io_stats(cmd)->errors, 1);
+		stats_error(&io_stats(cmd)->io, cmd->step_status);
+		if (!cmd->doom)
+			cmd->error_nsid = cmd->ns->nsid;
 		cmd->doom = cmd->doom ? cmd->doom : cmd->step_status;
 	}
 	while (++cmd->progress <= ctrl->subsys->max_nsid) {
 		cmd->ns = ctrl_ns(ctrl, (uint32_t)cmd->progress);
 		if (!cmd->ns || !cmd->ns->backend->limits.volatile_cache)
 			continue;
-		counter_add(&io_stats(cmd)->flushes, 1);
+		stats_done(&io_stats(cmd)->io, STATS_FLUSH, 0);
 		return io_step(cmd, BACKEND_FLUSH, 0, 0, 0);
 	}
+	cmd->ns = NULL; /* it was about all of them */
 	return io_steps_end(cmd, cmd->doom);
 }
 

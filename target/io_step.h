@@ -24,8 +24,14 @@ uint16_t io_copy_parse(struct cmd *cmd);
  */
 uint16_t io_range_parse(struct cmd *cmd, bool moved);
 
-/* 0, or LBA Out of Range when @nlb blocks from @slba on are not all in @ns. */
-uint16_t io_range_check(const struct ns *ns, uint64_t slba, uint64_t nlb);
+/*
+ * 0, or LBA Out of Range when @nlb blocks from @slba on are not all in the command's namespace;
+ * cmd->error_lba is then the first that is not.
+ */
+uint16_t io_range_check(struct cmd *cmd, uint64_t slba, uint64_t nlb);
+
+/* Notes that @lba is the first block at fault and returns @status, for the error log. */
+uint16_t io_fault(struct cmd *cmd, uint64_t lba, uint16_t status);
 
 static inline uint64_t io_lba(le32_t low, le32_t high)
 {
@@ -52,8 +58,8 @@ void io_submit(struct cmd *cmd, enum backend_opcode opcode, uint64_t offset, uin
 	       const struct spanv *data, unsigned flags);
 
 /*
- * To be called when that I/O is done: counts its time, looks after the namespace on an error, and
- * returns the status for it; @opcode tells whether it read or wrote.
+ * To be called when that I/O is done: counts its time, looks after the namespace on an error, notes its
+ * first block for the error log, and returns the status for it; @opcode tells whether it read or wrote.
  */
 uint16_t io_done_status(struct cmd *cmd, int error, uint8_t opcode);
 

@@ -13,7 +13,7 @@ enum {
 	CDW10_RAE = 1 << 15,
 	CDW10_NUMDL_SHIFT = 16,
 	CDW11_LSI_SHIFT = 16, /* log specific identifier */
-	CDW14_OT = 1 << 23, /* LPO counts entries, not bytes: no page here has that */
+	CDW14_OT_SHIFT = 23, /* LPO counts entries, not bytes: no page here has that */
 	CDW14_CSI_SHIFT = 24,
 	ANA_LSP_GROUPS_ONLY = 1 << 0,
 	FW_SLOT_ACTIVE = 1,
@@ -35,13 +35,17 @@ static bool clears_event(const struct cmd *cmd)
 	return !(le32_get(cmd->sqe.cdw10) & CDW10_RAE);
 }
 
+static uint16_t field_invalid(struct cmd *cmd, unsigned place)
+{
+	return cmd_fault(cmd, place, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+}
+
 void log_page_reply(struct cmd *cmd, const void *log, size_t len)
 {
 	uint64_t offset = log_page_offset(cmd);
 
 	if (offset > len) {
-		cmd_complete(cmd, cmd_fault(cmd, offsetof(struct nvme_sqe, cdw12),
-					    NVME_SC_INVALID_FIELD | NVME_STATUS_DNR));
+		cmd_complete(cmd, field_invalid(cmd, CMD_PLACE(cdw12, 0)));
 		return;
 	}
 	if (clears_event(cmd))
@@ -222,11 +226,6 @@ bool log_page_supported(const struct ctrl *ctrl, uint8_t page)
 	       (pages[page].flags & (ctrl_is_discovery(ctrl) ? LOG_DISCOVERY : LOG_IO));
 }
 
-static uint16_t field_invalid(struct cmd *cmd, unsigned offset)
-{
-	return cmd_fault(cmd, offset, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
-}
-
 static uint16_t nsid_decide(struct cmd *cmd)
 {
 	uint32_t nsid = le32_get(cmd->sqe.nsid);
@@ -235,7 +234,7 @@ static uint16_t nsid_decide(struct cmd *cmd)
 		return 0;
 	cmd->ns = ctrl_ns(cmd->queue->ctrl, nsid);
 	return cmd->ns ? 0
-		       : cmd_fault(cmd, offsetof(struct nvme_sqe, nsid),
+		       : cmd_fault(cmd, CMD_PLACE(nsid, 0),
 				   NVME_SC_INVALID_NSID | NVME_STATUS_DNR);
 }
 
@@ -245,7 +244,7 @@ static uint16_t endgid_decide(struct cmd *cmd)
 	uint32_t endgid = le32_get(cmd->sqe.cdw11) >> CDW11_LSI_SHIFT;
 
 	cmd->ns = endgid ? ctrl_ns(cmd->queue->ctrl, endgid) : NULL;
-	return cmd->ns ? 0 : field_invalid(cmd, offsetof(struct nvme_sqe, cdw11) + 2);
+	return cmd->ns ? 0 : field_invalid(cmd, CMD_PLACE(cdw11, CDW11_LSI_SHIFT));
 }
 
 uint16_t log_page_parse(struct cmd *cmd)
@@ -260,16 +259,16 @@ uint16_t log_page_parse(struct cmd *cmd)
 	uint16_t status = 0;
 
 	if (!log_page_supported(ctrl, page))
-		return cmd_fault(cmd, offsetof(struct nvme_sqe, cdw10),
+		return cmd_fault(cmd, CMD_PLACE(cdw10, 0),
 				 NVME_SC_INVALID_LOG_PAGE | NVME_STATUS_DNR);
 	if (len > ctrl_max_transfer(ctrl))
-		return field_invalid(cmd, offsetof(struct nvme_sqe, cdw10) + 2);
+		return field_invalid(cmd, CMD_PLACE(cdw10, CDW10_NUMDL_SHIFT));
 	if (log_page_offset(cmd) % 4)
-		return field_invalid(cmd, offsetof(struct nvme_sqe, cdw12));
-	if (cdw14 & CDW14_OT)
-		return field_invalid(cmd, offsetof(struct nvme_sqe, cdw14) + 2);
+		return field_invalid(cmd, CMD_PLACE(cdw12, 0));
+	if (cdw14 >> CDW14_OT_SHIFT & 1)
+		return field_invalid(cmd, CMD_PLACE(cdw14, CDW14_OT_SHIFT));
 	if ((pages[page].flags & LOG_CSI) && cdw14 >> CDW14_CSI_SHIFT != NVME_CSI_NVM)
-		return field_invalid(cmd, offsetof(struct nvme_sqe, cdw14) + 3);
+		return field_invalid(cmd, CMD_PLACE(cdw14, CDW14_CSI_SHIFT));
 	if (pages[page].flags & LOG_NSID)
 		status = nsid_decide(cmd);
 	else if (pages[page].flags & LOG_ENDGID)

@@ -15,15 +15,21 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_journal.h"
 #include "config/config.h"
 #include "target/admin.h"
 #include "target/backend/drive_helper.h"
+#include "target/claim.h"
 #include "target/control.h"
 #include "target/listener.h"
+#include "target/metrics.h"
 #include "target/privilege.h"
+#include "target/reload.h"
+#include "target/retire.h"
 #include "target/subsys.h"
 #include "target/worker.h"
 #include "transport/transport.h"
@@ -120,34 +126,52 @@ static unsigned receive_areas(const struct config *config)
 	return n;
 }
 
-/* The most memory that the configuration lets the daemon take, beside what namespaces in RAM hold. */
-static uint64_t announce_memory(const struct config *config)
+struct memory_bound {
+	uint64_t area; /* of each worker */
+	uint64_t connections, fixed, all;
+};
+
+/* The most memory that the configuration lets the daemon take. */
+static void memory_bound(const struct config *config, struct memory_bound *bound)
 {
-	uint64_t area = config->memory.per_worker + receive_areas(config) * config->memory.receive;
-	uint64_t areas = n_workers * area, fixed = 0, connections = 0;
 	unsigned depth = MIN_ADMIN_DEPTH;
 
+	*bound = (struct memory_bound){
+		.area = config->memory.per_worker + workers[0].receive.n * workers[0].receive.bytes,
+	};
 	for (unsigned i = 0; i < config->n_subsystems; i++)
 		depth = MAX(depth, config->subsystems[i].max_queue_depth);
 	for (unsigned t = 0; transports[t]; t++) {
 		uint64_t each = transports[t]->connection_bytes(depth);
 
-		fixed += n_workers * transports[t]->worker_bytes();
-		connections = MAX(connections, each * config->daemon.max_connections);
+		bound->fixed += n_workers * transports[t]->worker_bytes();
+		bound->connections =
+			MAX(bound->connections, each * config->daemon.max_connections);
 	}
 	for (unsigned w = 0; w < n_workers; w++)
-		fixed += (uint64_t)LOOP_SQ_ENTRIES * sizeof(struct io_uring_sqe) +
-			 (uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe) +
-			 (workers[w].memory.bounce ? workers[w].bounce.area.size : 0);
+		bound->fixed += (uint64_t)LOOP_SQ_ENTRIES * sizeof(struct io_uring_sqe) +
+				(uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe) +
+				(workers[w].memory.bounce ? workers[w].bounce.area.size : 0);
 	for (unsigned i = 0; i < n_namespaces; i++)
-		fixed += namespaces[i]->backend->memory_bytes;
+		bound->fixed +=
+			namespaces[i]->backend->memory_bytes + n_workers * sizeof(struct ns_stats);
+	bound->fixed += metrics_bytes(&config->metrics);
+	bound->all = n_workers * bound->area + bound->fixed + bound->connections;
+}
+
+static uint64_t announce_memory(const struct config *config)
+{
+	struct memory_bound bound;
+
+	memory_bound(config, &bound);
 	log_info(
 		"memory: at most %llu MiB: data buffers %u x %llu MiB, at most %llu MiB for %u connections, "
 		"%llu MiB else; no huge pages needed",
-		(unsigned long long)((areas + fixed + connections) >> 20), n_workers,
-		(unsigned long long)(area >> 20), (unsigned long long)(connections >> 20),
-		config->daemon.max_connections, (unsigned long long)(fixed >> 20));
-	return areas + fixed + connections;
+		(unsigned long long)(bound.all >> 20), n_workers,
+		(unsigned long long)(bound.area >> 20),
+		(unsigned long long)(bound.connections >> 20), config->daemon.max_connections,
+		(unsigned long long)(bound.fixed >> 20));
+	return bound.all;
 }
 
 /* ----------------------------------------------------------------------------------------- workers */
@@ -205,6 +229,20 @@ static int nic_plan(const struct config *config)
 	return rc;
 }
 
+/*
+ * Namespaces may come while the daemon runs, and a ring's tables cannot grow: they have a place for each
+ * that may be, or for as many as there are descriptors, each a few words.
+ */
+static unsigned namespaces_room(const struct config *config)
+{
+	struct rlimit limit = { 0 };
+	unsigned descriptors;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	descriptors = (unsigned)MIN(limit.rlim_cur, (rlim_t)CONFIG_NAMESPACES_MAX);
+	return MAX(config->n_namespaces, descriptors);
+}
+
 static int workers_init(const struct config *config)
 {
 	cpu_set_t cpus;
@@ -214,6 +252,7 @@ static int workers_init(const struct config *config)
 	worker_set_max_connections(config->daemon.max_connections);
 	workers = calloc(n_workers, sizeof(*workers));
 	if (!workers) {
+		log_error("no memory for %u workers", n_workers);
 		n_workers = 0;
 		return -ENOMEM;
 	}
@@ -229,7 +268,8 @@ static int workers_init(const struct config *config)
 			.memory_bytes = config->memory.per_worker,
 			.receive_bytes = config->memory.receive,
 			.receive_areas = receive_areas(config),
-			.backends = config->n_namespaces,
+			.namespaces = config->n_namespaces,
+			.backends = namespaces_room(config),
 		};
 		int rc = worker_init(&workers[i], &options);
 
@@ -310,7 +350,7 @@ static void listeners_close(void)
 {
 	listener_stop_all();
 	for (unsigned i = 0; i < n_listeners; i++)
-		while (__atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE) != LISTENER_CLOSED)
+		while (__atomic_load_n(&listeners[i]->state, __ATOMIC_ACQUIRE) != LISTENER_CLOSED)
 			poll(NULL, 0, 1);
 }
 
@@ -334,22 +374,24 @@ static bool connections_gone(unsigned ms)
 static void stop(const struct config *config)
 {
 	static struct order drain[MAX_WORKERS], kill[MAX_WORKERS];
+	unsigned drain_ms = config->daemon.drain_ms;
 
 	daemon_info.state = DAEMON_STOPPING;
 	sd_notify(0, "STOPPING=1\nSTATUS=Answering what hosts have asked");
 	log_info("stopping: answering what was begun");
 	listeners_close();
 	workers_order(drain, order_drain);
-	if (!connections_gone(config->daemon.drain_ms)) {
+	if (!connections_gone(drain_ms)) {
 		log_warning(
 			"stopping: some commands took longer than [daemon] drain = %u ms; closing their "
 			"connections",
-			config->daemon.drain_ms);
+			drain_ms);
 		workers_order(kill, order_kill);
-		if (!connections_gone(config->daemon.drain_ms))
+		if (!connections_gone(drain_ms))
 			log_warning(
 				"stopping: a backend does not answer; its commands are given up");
 	}
+	metrics_close();
 	control_close();
 }
 
@@ -366,48 +408,106 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/*
+ * Asks for a configuration that is not there yet wait until it is. From the very start: by default the
+ * signal would end the process.
+ */
+static void hangup_block(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static int signals_open(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by the workers */
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void listeners_count(unsigned *open, unsigned *waiting)
+{
+	*open = *waiting = 0;
+	for (unsigned i = 0; i < n_listeners; i++) {
+		enum listener_state state =
+			__atomic_load_n(&listeners[i]->state, __ATOMIC_ACQUIRE);
+
+		*open += state == LISTENER_OPEN;
+		*waiting += state == LISTENER_WAITING;
+	}
+}
+
+static void notify_ready(void)
+{
+	unsigned open, waiting;
+
+	listeners_count(&open, &waiting);
+	sd_notifyf(
+		0,
+		"READY=1\nSTATUS=Serving %u namespaces on %u listeners, %u waiting for their address",
+		n_namespaces, open, waiting);
+}
+
 /* Says "ready" once every listener has been tried; those whose address is missing go on trying. */
 static void announce_ready(void)
 {
-	unsigned open = 0, waiting = 0;
+	unsigned open, waiting;
 
 	for (;;) {
-		open = waiting = 0;
-		for (unsigned i = 0; i < n_listeners; i++) {
-			enum listener_state state =
-				__atomic_load_n(&listeners[i].state, __ATOMIC_ACQUIRE);
-
-			open += state == LISTENER_OPEN;
-			waiting += state == LISTENER_WAITING;
-		}
+		listeners_count(&open, &waiting);
 		if (open + waiting == n_listeners)
 			break;
 		poll(NULL, 0, 1);
 	}
 	daemon_info.state = DAEMON_SERVING;
-	sd_notifyf(
-		0,
-		"READY=1\nSTATUS=Serving %u namespaces on %u listeners, %u waiting for their address",
-		n_namespaces, open, waiting);
+	notify_ready();
 	log_info("ready");
+}
+
+/* systemd wants the time, to tell this reload from one before (sd_notify(3)). */
+static void reload_begun(void)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reading the configuration again",
+		   (unsigned long long)(clock_now_ns() / 1000));
+}
+
+static void reload_ended(void)
+{
+	struct memory_bound bound;
+
+	memory_bound(reload_config(), &bound);
+	if (daemon_info.announced_bytes >> 20 != bound.all >> 20)
+		log_info("memory: at most %llu MiB from now on",
+			 (unsigned long long)(bound.all >> 20));
+	daemon_info.announced_bytes = bound.all;
+	notify_ready();
+}
+
+static void hang_up(void)
+{
+	char err[RELOAD_ERROR_MAX];
+
+	/* What is wrong has been logged. */
+	if (reload_run(NULL, err))
+		log_debug("reload by a signal: %s", err);
 }
 
 static void serve(int signal_fd)
 {
-	struct pollfd fds[2 + MAX_TRANSPORTS] = { { .fd = signal_fd, .events = POLLIN },
-						  { .fd = control_fd(), .events = POLLIN } };
-	struct pollfd *receive = &fds[2];
+	struct pollfd fds[3 + MAX_TRANSPORTS] = {
+		{ .fd = signal_fd, .events = POLLIN },
+		{ .fd = control_fd(), .events = POLLIN },
+		{ .fd = retire_wake_open(), .events = POLLIN },
+	};
+	struct pollfd *receive = &fds[3];
 
 	for (unsigned t = 0; t < MAX_TRANSPORTS; t++)
 		receive[t].fd = -1;
@@ -415,8 +515,9 @@ static void serve(int signal_fd)
 		if (transports[t]->receive_fd)
 			receive[t] = (struct pollfd){ transports[t]->receive_fd(), POLLIN, 0 };
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		if (poll(fds, ARRAY_SIZE(fds), retire_wait_ms()) < 0 && errno != EINTR)
 			return;
+		retire_turn();
 		if (fds[1].revents)
 			control_handle();
 		for (unsigned t = 0; transports[t]; t++)
@@ -425,10 +526,12 @@ static void serve(int signal_fd)
 		if (fds[0].revents) {
 			struct signalfd_siginfo info;
 
-			if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
-				log_info("got signal %u", info.ssi_signo);
+			if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+				continue;
+			log_info("got signal %u", info.ssi_signo);
+			if (info.ssi_signo != SIGHUP)
 				return;
-			}
+			hang_up();
 		}
 	}
 }
@@ -450,7 +553,7 @@ static void start_drive_helper(const struct config *config)
 }
 
 /* Everything that privileges are for is open; the rest runs without. */
-static int run(const struct config *config, int signal_fd)
+static int run(int signal_fd)
 {
 	int rc = 0;
 
@@ -465,7 +568,7 @@ static int run(const struct config *config, int signal_fd)
 		listener_start_all();
 		announce_ready();
 		serve(signal_fd);
-		stop(config);
+		stop(reload_config());
 	}
 	for (unsigned i = 0; i < n_workers; i++)
 		worker_stop(&workers[i]);
@@ -479,18 +582,22 @@ static int run(const struct config *config, int signal_fd)
  * it was found. Interfaces are changed last of all that may fail: to do that and undo it again
  * interrupts their traffic, and a start that fails is tried again.
  */
-static int daemon_main(const struct config *config)
+static int daemon_main(const char *path, const struct config *config)
 {
+	static const struct reload_hooks hooks = { reload_begun, reload_ended };
 	int signal_fd, rc, status = EXIT_FAILURE;
 	struct privilege_ids ids;
 
 	signal(SIGPIPE, SIG_IGN);
+	hangup_block();
+	reload_init(path, config, &hooks);
 	daemon_info.start_ns = clock_now_ns();
 	daemon_info.config = config;
 	raise_descriptor_limit();
 	if (privilege_find(&config->daemon, &ids))
 		return status;
 	start_drive_helper(config);
+	claims_open(config);
 	rc = workers_init(config);
 	if (rc)
 		goto out_helper;
@@ -499,6 +606,10 @@ static int daemon_main(const struct config *config)
 	 * even, and holds nothing that outlives it. From here on it stops in order.
 	 */
 	signal_fd = signals_open();
+	if (signal_fd < 0) {
+		log_error("cannot watch for signals: %s", strerror(errno));
+		goto out_workers;
+	}
 	rc = subsys_open_all(config);
 	if (rc)
 		goto out_workers;
@@ -510,6 +621,9 @@ static int daemon_main(const struct config *config)
 	rc = control_open(config->daemon.control_socket, ids.uid, ids.gid);
 	if (rc)
 		goto out_attached;
+	rc = metrics_open(&config->metrics);
+	if (rc)
+		goto out_control;
 	receive_open(config);
 	rc = listener_init_all(config);
 	if (rc) {
@@ -521,18 +635,22 @@ static int daemon_main(const struct config *config)
 	daemon_info.announced_bytes = announce_memory(config);
 	rc = privilege_drop(&ids, config);
 	if (!rc)
-		rc = run(config, signal_fd);
+		rc = run(signal_fd);
 	if (!rc)
 		status = EXIT_SUCCESS;
 out_listeners:
-	control_close();
 	listener_fini_all();
+	metrics_close();
+out_control:
+	control_close();
 out_attached:
 	for (unsigned i = 0; i < n_workers; i++)
 		subsys_detach_all(&workers[i]);
+	retire_detach_all();
 out_subsys:
 	/* Rings go before backends: they may hold requests that were given up. */
 	workers_fini();
+	retire_close_all();
 	subsys_close_all();
 	receive_close();
 	goto out_signals;
@@ -541,7 +659,9 @@ out_workers:
 out_signals:
 	close(signal_fd);
 out_helper:
+	claims_close();
 	drive_helper_stop();
+	reload_fini();
 	return status;
 }
 
@@ -566,8 +686,9 @@ int main(int argc, char **argv)
 		rc = nic_plan(&config);
 	} else {
 		log_init(config.daemon.log_level);
+		log_journal_open(sd_journal_sendv, LOG_JOURNAL_SOCKET);
 		log_info("sluiced %s", SLUICE_VERSION);
-		rc = daemon_main(&config);
+		rc = daemon_main(options.config, &config);
 		log_info(rc ? "could not serve" : "stopped");
 	}
 	config_free(&config);

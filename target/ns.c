@@ -2,29 +2,49 @@
 #include "target/ns.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/counter.h"
 #include "base/log.h"
 #include "target/ctrl.h"
 #include "target/worker.h"
 
+static struct ns_stats ended[MAX_WORKERS]; /* of namespaces that are no more; main thread */
+
+/* Others may read @sum meanwhile. */
+static void counts_add(struct ns_stats *sum, const struct ns_stats *one)
+{
+	stats_add(&sum->io, &one->io);
+	counter_add(&sum->media_errors, counter_get(&one->media_errors));
+	counter_add(&sum->busy_ns, counter_get(&one->busy_ns));
+}
+
+void ns_stats_add(struct ns_stats *sum, const struct ns *ns, unsigned worker)
+{
+	counts_add(sum, &ns->stats[worker]);
+}
+
+void ns_stats_add_all(struct ns_stats *sum, unsigned worker)
+{
+	counts_add(sum, &ended[worker]);
+	for (unsigned i = 0; i < n_namespaces; i++)
+		ns_stats_add(sum, namespaces[i], worker);
+}
+
+void ns_stats_keep(struct ns *ns)
+{
+	for (unsigned i = 0; i < n_workers; i++) {
+		ns_stats_add(&ended[i], ns, i);
+		ns_stats_add(ns->subsys->ended, ns, i);
+	}
+	memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
+}
+
 void ns_stats_sum(const struct ns *ns, struct ns_stats *sum)
 {
 	*sum = (struct ns_stats){ 0 };
-	for (unsigned i = 0; i < n_workers; i++) {
-		const struct ns_stats *one = &ns->stats[i];
-
-		sum->reads += counter_get(&one->reads);
-		sum->writes += counter_get(&one->writes);
-		sum->read_bytes += counter_get(&one->read_bytes);
-		sum->written_bytes += counter_get(&one->written_bytes);
-		sum->flushes += counter_get(&one->flushes);
-		sum->deallocates += counter_get(&one->deallocates);
-		sum->other += counter_get(&one->other);
-		sum->errors += counter_get(&one->errors);
-		sum->media_errors += counter_get(&one->media_errors);
-		sum->busy_ns += counter_get(&one->busy_ns);
-	}
+	for (unsigned i = 0; i < n_workers; i++)
+		ns_stats_add(sum, ns, i);
 }
 
 /* What the ladder wants to know of a namespace on one worker. */
@@ -68,6 +88,21 @@ void ns_storage(const struct ns *ns, struct datapath *path,
 	}
 }
 
+struct log_about ns_about(const struct ns *ns)
+{
+	return log_about(.subsystem = ns->subsys->nqn, .nsid = ns->nsid);
+}
+
+static void ns_resized(struct ns *ns)
+{
+	uint64_t blocks = backend_size(ns->backend) >> ns->block_shift;
+
+	__atomic_store_n(&ns->blocks, blocks, __ATOMIC_RELAXED);
+	log_info_about(ns_about(ns), "namespace %s/%u: %s now has %llu blocks", ns->subsys->nqn,
+		       ns->nsid, ns->backend->path, (unsigned long long)blocks);
+	subsys_notify(ns->subsys, NVME_AEN_NS_ATTR, ns->nsid);
+}
+
 void ns_refresh(struct ns *ns)
 {
 	struct backend *backend = ns->backend;
@@ -76,17 +111,17 @@ void ns_refresh(struct ns *ns)
 
 	if (gone != __atomic_load_n(&ns->gone, __ATOMIC_RELAXED) &&
 	    gone != __atomic_exchange_n(&ns->gone, gone, __ATOMIC_ACQ_REL)) {
-		log_warning("namespace %s/%u: %s %s", ns->subsys->nqn, ns->nsid, backend->path,
-			    gone ? "is gone" : "is there again");
+		log_warning_about(ns_about(ns), "namespace %s/%u: %s %s", ns->subsys->nqn, ns->nsid,
+				  backend->path, gone ? "is gone" : "is there again");
 		subsys_notify(ns->subsys, NVME_AEN_NS_ATTR, ns->nsid);
 	}
-	if (rc == 1) {
-		uint64_t blocks =
-			__atomic_load_n(&backend->limits.size, __ATOMIC_RELAXED) >> ns->block_shift;
+	if (rc == 1)
+		ns_resized(ns);
+}
 
-		__atomic_store_n(&ns->blocks, blocks, __ATOMIC_RELAXED);
-		log_info("namespace %s/%u: %s now has %llu blocks", ns->subsys->nqn, ns->nsid,
-			 backend->path, (unsigned long long)blocks);
-		subsys_notify(ns->subsys, NVME_AEN_NS_ATTR, ns->nsid);
-	}
+void ns_look(struct ns *ns)
+{
+	ns_refresh(ns);
+	if (backend_size(ns->backend) >> ns->block_shift != ns_blocks(ns))
+		ns_resized(ns);
 }

@@ -3,8 +3,11 @@
 #ifndef SLUICE_TARGET_NS_H
 #define SLUICE_TARGET_NS_H
 
+#include "base/log_about.h"
 #include "target/backend/backend.h"
 #include "target/datapath.h"
+#include "target/leaver.h"
+#include "target/stats.h"
 
 struct io_fence;
 struct subsys;
@@ -12,23 +15,24 @@ struct worker;
 
 /* Counters of base/counter.h, one row for each worker on its own cache line, summed by readers. */
 struct ns_stats {
-	uint64_t reads, writes; /* commands */
-	uint64_t read_bytes, written_bytes;
-	uint64_t flushes, deallocates, other;
-	uint64_t errors;       /* completions with an error */
-	uint64_t media_errors; /* of them: the medium's */
+	struct stats io;
+	uint64_t media_errors; /* of io.errors: the medium's */
 	uint64_t busy_ns;      /* sum of the time that backend I/Os took */
 } __attribute__((aligned(64)));
 
 struct ns {
 	struct subsys *subsys;
 	const struct config_namespace *config;
+	struct config_namespace *own; /* config of one that has left its configuration; or NULL */
 	uint32_t nsid;
-	uint32_t index;  /* among all namespaces; the fixed file's index too */
+	uint32_t index;  /* of its fixed file; no other namespace has it as long as this one lives */
 	uint8_t block_shift;
 	bool read_only;  /* atomic: feature 84h changes it */
+	struct leaver leaver;
+	bool leaving;    /* no new command finds it; set while workers are paused */
 	bool gone;       /* the device disappeared; atomic */
-	bool fenced;     /* atomic; io_fence.h */
+	bool fenced;     /* atomic; io_fence.h, as is the next */
+	bool fused_seen; /* atomic: a host has sent fused commands here */
 	uint64_t blocks; /* atomic: refresh changes it */
 	struct backend *backend;
 	struct ns_stats *stats; /* one per worker */
@@ -58,6 +62,22 @@ void ns_storage_of(const struct ns *ns, const struct worker *worker, struct data
 void ns_storage(const struct ns *ns, struct datapath *path,
 		uint64_t bytes[DATAPATH_STORAGE_RUNGS]);
 
+/* Adds to @sum what @worker did for @ns. */
+void ns_stats_add(struct ns_stats *sum, const struct ns *ns, unsigned worker);
+
+/* Adds to @sum what @worker did for all namespaces, those that are no more among them. Main thread. */
+void ns_stats_add_all(struct ns_stats *sum, unsigned worker);
+
+/*
+ * What @ns has counted is its subsystem's and the workers' own, and @ns begins anew: it has left its table,
+ * and no sum goes down for that. While workers are paused, or when no command knows @ns any more. Main
+ * thread.
+ */
+void ns_stats_keep(struct ns *ns);
+
+/* What messages about @ns are about. */
+struct log_about ns_about(const struct ns *ns);
+
 /* Sum over all workers. */
 void ns_stats_sum(const struct ns *ns, struct ns_stats *sum);
 
@@ -66,5 +86,7 @@ void ns_stats_sum(const struct ns *ns, struct ns_stats *sum);
  * Control path: called on Identify and after an I/O error.
  */
 void ns_refresh(struct ns *ns);
+/* The same, also when the size was changed from here. Main thread. */
+void ns_look(struct ns *ns);
 
 #endif

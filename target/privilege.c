@@ -12,8 +12,6 @@
 #include "base/log.h"
 #include "config/config.h"
 
-enum { PRIVILEGED_PORTS = 1024 };
-
 int privilege_find(const struct config_daemon *config, struct privilege_ids *ids)
 {
 	const struct passwd *user;

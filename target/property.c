@@ -12,7 +12,7 @@ static const struct nvmf_property_cmd *property_cmd(const struct cmd *cmd)
 
 static uint16_t property_invalid(struct cmd *cmd, unsigned offset)
 {
-	return cmd_fault(cmd, offset, NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
+	return cmd_fault(cmd, CMD_PLACE_AT(offset, 0), NVME_SC_INVALID_FIELD | NVME_STATUS_DNR);
 }
 
 static void property_done(struct cmd *cmd)

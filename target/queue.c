@@ -5,10 +5,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/trace.h"
 #include "target/admin.h"
 #include "target/ctrl.h"
 #include "target/io.h"
+#include "target/listener.h"
 #include "target/worker.h"
+
+struct log_about queue_about(const struct queue *queue)
+{
+	struct log_about about = queue->ctrl ? ctrl_about(queue->ctrl) : log_about();
+
+	about.peer = queue->peer;
+	if (queue->listener) /* not before queue_init() */
+		about.listener = queue->listener->config->name;
+	return about;
+}
 
 static void queue_close_deliver(struct msg *msg)
 {
@@ -23,6 +35,46 @@ static void queue_close_deliver(struct msg *msg)
 		queue->ops->close(queue, why);
 }
 
+/* What it may have gone on with elsewhere lingers, and nothing of it begins to modify blocks. */
+static void queue_suspect(struct queue *queue)
+{
+	if (!queue->suspect)
+		queue->suspect_ns = clock_now_ns();
+	queue->suspect = true;
+	list_for_each(cmd, &queue->live, struct cmd, link)
+		io_linger(cmd);
+}
+
+void queue_lost(struct queue *queue)
+{
+	queue->lost = true;
+	queue_suspect(queue);
+}
+
+void queue_heard(struct queue *queue)
+{
+	/* What comes now may have been there since before, unread while the target was short of memory. */
+	if (queue->lost || !queue_heard_since(queue, queue->suspect_ns))
+		return;
+	queue->suspect = false;
+	__atomic_store_n(&queue->traffic, true, __ATOMIC_RELAXED);
+}
+
+static void queue_suspect_deliver(struct msg *msg)
+{
+	struct queue *queue = container_of(msg, struct queue, suspect_msg);
+
+	__atomic_store_n(&queue->suspect_posted, false, __ATOMIC_RELEASE);
+	if (queue->state == QUEUE_CLOSING) {
+		queue_work(queue); /* as above */
+		return;
+	}
+	if (__atomic_load_n(&queue->ctrl->silent, __ATOMIC_RELAXED))
+		queue_suspect(queue);
+	else
+		queue->suspect = queue->lost;
+}
+
 static void slot_init(struct queue *queue, struct cmd *cmd, unsigned tag)
 {
 	cmd->queue = queue;
@@ -31,6 +83,7 @@ static void slot_init(struct queue *queue, struct cmd *cmd, unsigned tag)
 	list_init(&cmd->wait_link);
 	timer_init(&cmd->io.timer, NULL);
 	list_init(&cmd->io.link);
+	list_init(&cmd->linger_link);
 }
 
 static struct cmd *slot(const struct queue *queue, unsigned tag)
@@ -46,10 +99,14 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 		.listener = listener,
 		.worker = worker,
 		.state = QUEUE_NEW,
+		.worker_index = (uint16_t)worker->index,
+		.cntlid = NVMF_CNTLID_DYNAMIC,
 		.depth = 1,
+		.host = "",
 		.map_allowed = true,
 		.slot0 = slot0,
 		.close_msg.deliver = queue_close_deliver,
+		.suspect_msg.deliver = queue_suspect_deliver,
 		.serial = ++worker->queues_made,
 		.created_ns = worker->loop.now_ns,
 	};
@@ -59,7 +116,9 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 	list_init(&queue->ctrl_link);
 	list_init(&queue->work_link);
 	list_add_tail(&worker->queues, &queue->worker_link);
+	listener_get(listener);
 	slot_init(queue, slot0, 0);
+	TRACE(queue_init, 8@%[queue] 8@%[ids], TRACE_IN(queue, queue), TRACE_AT(ids, queue->ids));
 }
 
 void queue_fini(struct queue *queue)
@@ -69,6 +128,7 @@ void queue_fini(struct queue *queue)
 	list_del(&queue->hungry_link);
 	list_del(&queue->work_link);
 	list_del(&queue->worker_link);
+	listener_put(queue->listener);
 	free(queue->free);
 	free(queue->slots);
 }
@@ -145,9 +205,11 @@ void queue_serve_waiters(struct worker *worker)
 		struct queue *queue = list_entry(node, struct queue, work_link);
 
 		if (queue->state == QUEUE_CLOSING) {
-			/* A close message on its way holds the queue's memory, too. */
-			if (queue->n_busy || queue_close_pending(queue))
+			/* A message on its way holds the queue's memory, too. */
+			if (queue->n_busy || queue_close_pending(queue) ||
+			    __atomic_load_n(&queue->suspect_posted, __ATOMIC_ACQUIRE))
 				continue;
+			queue->host = "";
 			if (queue->ctrl)
 				ctrl_put_queue(queue->ctrl, queue);
 			queue->ctrl = NULL;
@@ -166,6 +228,7 @@ static void queue_drop_command(struct queue *queue, struct cmd *cmd)
 		queue->worker->memory_freed = true; /* others may have waited behind it */
 		cmd_release(cmd);
 	} else if (cmd->state == CMD_EXECUTING && queue->qid) {
+		io_linger(cmd);
 		io_abort(cmd);
 	}
 }
@@ -175,6 +238,9 @@ void queue_gone(struct queue *queue)
 	struct list live = LIST_INIT(live), *node;
 
 	assert(queue->state != QUEUE_CLOSING);
+	TRACE(queue_gone, 8@%[queue] 8@%[ids] 8@%[peer] 8@%[host] 8@%[commands], TRACE_IN(queue, queue),
+	      TRACE_AT(ids, queue->ids), TRACE_IN(peer, queue->peer), TRACE_AT(host, queue->host),
+	      TRACE_AT(commands, queue->stats.commands));
 	queue->state = QUEUE_CLOSING;
 	if (queue->ctrl)
 		ctrl_detach_queue(queue->ctrl, queue);
@@ -208,15 +274,24 @@ void queue_close_post(struct queue *queue, enum queue_close why)
 	loop_post(&queue->worker->loop, &queue->close_msg);
 }
 
+void queue_suspect_post(struct queue *queue)
+{
+	if (!__atomic_exchange_n(&queue->suspect_posted, true, __ATOMIC_ACQ_REL))
+		loop_post(&queue->worker->loop, &queue->suspect_msg);
+}
+
 const char *queue_close_name(enum queue_close why)
 {
 	static const char *const names[] = {
 		[QUEUE_CLOSE_DISCONNECT] = "the host disconnected the queue",
 		[QUEUE_CLOSE_CTRL] = "its controller was reset, shut down or lost its admin queue",
 		[QUEUE_CLOSE_KATO] = "keep alive timeout",
+		[QUEUE_CLOSE_SUPERSEDED] = "its host has connected again",
 		[QUEUE_CLOSE_TIMEOUT] = "no Connect command in time",
+		[QUEUE_CLOSE_WITHHELD] = "data that others wait for did not come",
 		[QUEUE_CLOSE_STOP] = "the target stops",
 		[QUEUE_CLOSE_REFUSED] = "Connect was refused",
+		[QUEUE_CLOSE_EVICTED] = "drained, or the host is not allowed any more",
 	};
 
 	return names[why];

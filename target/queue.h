@@ -3,7 +3,9 @@
 #ifndef SLUICE_TARGET_QUEUE_H
 #define SLUICE_TARGET_QUEUE_H
 
+#include "base/log_about.h"
 #include "target/cmd.h"
+#include "target/stats.h"
 #include "target/transport_ops.h"
 
 struct ctrl;
@@ -21,28 +23,30 @@ enum queue_close {
 	QUEUE_CLOSE_DISCONNECT,   /* Disconnect command, answered */
 	QUEUE_CLOSE_CTRL,         /* the controller went: reset, shutdown, its admin queue */
 	QUEUE_CLOSE_KATO,         /* keep alive timeout */
+	QUEUE_CLOSE_SUPERSEDED,   /* the host has connected again, and says nothing here */
 	QUEUE_CLOSE_TIMEOUT,      /* no Connect in time */
+	QUEUE_CLOSE_WITHHELD,     /* data that others wait for did not come */
 	QUEUE_CLOSE_STOP,         /* the daemon stops */
 	QUEUE_CLOSE_REFUSED,      /* Connect was refused; the answer goes out first */
-};
-
-/* Counters of base/counter.h, written by the queue's worker. */
-struct queue_stats {
-	uint64_t commands;
-	uint64_t errors; /* completions other than success */
-	uint64_t read_bytes, written_bytes;
-	uint64_t staged_bytes; /* payload that the CPU copied between buffers */
-	uint64_t placed_bytes; /* payload used where a NIC put it */
+	QUEUE_CLOSE_EVICTED,      /* the host may not stay; what it asked is answered first */
 };
 
 struct queue {
 	const struct transport_ops *ops;
-	struct listener *listener;
+	struct listener *listener; /* reference */
 	struct worker *worker;
 	struct ctrl *ctrl; /* reference; NULL before Connect. Set once, cleared at the end */
 	enum queue_state state;
-	uint16_t qid;
-	uint16_t depth;    /* entries: SQSIZE + 1 */
+	union {
+		struct {
+			uint16_t worker_index;
+			uint16_t cntlid; /* FFFFh before Connect has succeeded */
+			uint16_t qid;
+			uint16_t depth; /* entries: SQSIZE + 1 */
+		};
+		uint64_t ids; /* these four, for probes (base/trace.h) */
+	};
+	const char *host;  /* its controller's hostnqn, while there is one, else empty; for probes */
 	uint16_t sqhd;
 	bool sqflow_disabled;
 	bool map_allowed;  /* transport: payload may move straight from and to a backend's own memory */
@@ -56,6 +60,7 @@ struct queue {
 	struct cmd **free;
 	unsigned n_free;
 	unsigned n_busy;
+	unsigned n_unanswered; /* of them; other threads look at it without locks */
 	struct list live; /* every busy command */
 	uint64_t memory_bytes;      /* of the worker's pool, held by its commands */
 	struct list memory_waiters; /* cmd.wait_link: commands that wait for some */
@@ -67,13 +72,18 @@ struct queue {
 	struct list worker_link; /* worker->queues, from queue_init() to queue_fini() */
 	uint64_t serial;         /* ascending along worker->queues */
 	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */
-	struct msg close_msg;
+	struct msg close_msg, suspect_msg;
 	enum queue_close close_why;
 	bool close_posted; /* atomic: close_msg is on its way */
+	bool suspect_posted; /* atomic: the other one */
+	bool suspect;      /* its host may use another path by now (io_fence.h) */
+	bool lost;         /* and will not come back */
+	uint64_t suspect_ns;
 	bool qid_given_back; /* disconnected: another queue may have the identifier */
 	bool wants_slot;   /* the transport found no free slot and waits for resume */
 	uint64_t created_ns;
-	struct queue_stats stats;
+	uint64_t connect_ns; /* Connect came; 0 before */
+	struct queue_stats stats; /* written by its worker */
 };
 
 /*
@@ -96,6 +106,24 @@ struct cmd *queue_cmd_get(struct queue *queue);
 struct cmd *queue_cmd_find(struct queue *queue, unsigned tag);
 
 /*
+ * For the transport: nothing more comes by this connection, which will be gone when the last of it has
+ * been given back. The host may use another one before that.
+ */
+void queue_lost(struct queue *queue);
+
+/* A command came to @queue, which is suspect. */
+void queue_heard(struct queue *queue);
+
+/*
+ * Did its host send anything after @since_ns (clock_now_ns())? Any thread that keeps the queue from going;
+ * true where the transport cannot tell.
+ */
+static inline bool queue_heard_since(const struct queue *queue, uint64_t since_ns)
+{
+	return !queue->ops->heard_since || queue->ops->heard_since(queue, since_ns);
+}
+
+/*
  * The connection is gone: leaves the controller (which dies with its admin queue), drops what waits.
  * Commands at a backend finish later, those that the transport holds it releases itself; ops->idle
  * is called at the end of a turn once none is busy.
@@ -107,6 +135,13 @@ bool queue_is_drained(const struct queue *queue);
 
 /* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
 void queue_close_post(struct queue *queue, enum queue_close why);
+
+/*
+ * ctrl->silent has changed: while it is set, the host may be using another path. What the queue is writing
+ * is then finished before anything else is written to the same blocks, and what it has not begun to write
+ * is not written. Any thread, under ctrl->lock.
+ */
+void queue_suspect_post(struct queue *queue);
 
 static inline bool queue_close_pending(const struct queue *queue)
 {
@@ -122,5 +157,8 @@ void queue_serve_waiters(struct worker *worker);
 void queue_cmd_put(struct queue *queue, struct cmd *cmd);
 
 const char *queue_close_name(enum queue_close why);
+
+/* What messages about @queue are about. On its worker. */
+struct log_about queue_about(const struct queue *queue);
 
 #endif

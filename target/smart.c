@@ -38,6 +38,7 @@ static struct {
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t wake;
 	struct list waiting;   /* cmd.msg.link */
+	const struct ns *asked; /* whose drive is being asked; NULL: none */
 	struct health *health; /* by ns.index */
 	bool stopping;
 } smart = {
@@ -56,8 +57,11 @@ static bool cmd_concerns(const struct cmd *cmd, const struct ns *ns)
 	return cmd->ns ? cmd->ns == ns : ns->subsys == ctrl->subsys && ctrl_sees(ctrl, ns->nsid);
 }
 
-/* The next namespace from @i on that @cmd asks about and whose drive has not been asked lately. */
-static struct ns *health_stale(const struct cmd *cmd, unsigned *i)
+/*
+ * The next namespace from @i on that @cmd asks about and whose drive has not been asked lately. With @hold
+ * it stays open until it was asked.
+ */
+static struct ns *health_stale(const struct cmd *cmd, unsigned *i, bool hold)
 {
 	uint64_t now_ns = clock_now_ns();
 	struct ns *found = NULL;
@@ -65,12 +69,14 @@ static struct ns *health_stale(const struct cmd *cmd, unsigned *i)
 	pthread_mutex_lock(&smart.lock);
 	for (; *i < n_namespaces && !found; (*i)++) {
 		struct ns *ns = namespaces[*i];
-		uint64_t asked_ns = smart.health[*i].asked_ns;
+		uint64_t asked_ns = smart.health[ns->index].asked_ns;
 
 		if (ns->backend->ops->health && cmd_concerns(cmd, ns) &&
 		    (!asked_ns || now_ns - asked_ns > HEALTH_MAX_AGE_NS))
 			found = ns;
 	}
+	if (hold)
+		smart.asked = found;
 	pthread_mutex_unlock(&smart.lock);
 	return found;
 }
@@ -78,11 +84,17 @@ static struct ns *health_stale(const struct cmd *cmd, unsigned *i)
 static void health_ask(struct ns *ns)
 {
 	struct health health = { 0 };
+	struct backend *backend;
 
-	health.valid = ns->backend->ops->health(ns->backend, &health.log) == 0;
+	/* It may get a wrapper at any time, around one that stays. */
+	pthread_mutex_lock(&smart.lock);
+	backend = ns->backend;
+	pthread_mutex_unlock(&smart.lock);
+	health.valid = backend->ops->health(backend, &health.log) == 0;
 	health.asked_ns = clock_now_ns();
 	pthread_mutex_lock(&smart.lock);
 	smart.health[ns->index] = health;
+	smart.asked = NULL;
 	pthread_mutex_unlock(&smart.lock);
 }
 
@@ -107,7 +119,7 @@ static void *smart_run(void *arg)
 	while ((cmd = smart_next())) {
 		unsigned i = 0;
 
-		while ((ns = health_stale(cmd, &i)))
+		while ((ns = health_stale(cmd, &i, true)))
 			health_ask(ns);
 		loop_post(&cmd->queue->worker->loop, &cmd->msg);
 	}
@@ -118,7 +130,7 @@ int smart_start(void)
 {
 	int rc;
 
-	smart.health = calloc(n_namespaces + 1, sizeof(*smart.health));
+	smart.health = calloc(CONFIG_NAMESPACES_MAX, sizeof(*smart.health));
 	if (!smart.health)
 		return -ENOMEM;
 	smart.stopping = false;
@@ -129,6 +141,7 @@ int smart_start(void)
 		smart.health = NULL;
 		return -rc;
 	}
+	pthread_setname_np(smart.thread, "sluice-smart");
 	smart.running = true;
 	return 0;
 }
@@ -145,6 +158,34 @@ void smart_stop(void)
 	smart.running = false;
 	free(smart.health);
 	smart.health = NULL;
+}
+
+void smart_lock(void)
+{
+	pthread_mutex_lock(&smart.lock);
+}
+
+void smart_unlock(void)
+{
+	pthread_mutex_unlock(&smart.lock);
+}
+
+bool smart_asks(const struct ns *ns)
+{
+	bool asks;
+
+	pthread_mutex_lock(&smart.lock);
+	asks = smart.asked == ns;
+	pthread_mutex_unlock(&smart.lock);
+	return asks;
+}
+
+void smart_forget(const struct ns *ns)
+{
+	pthread_mutex_lock(&smart.lock);
+	if (smart.health)
+		smart.health[ns->index] = (struct health){ 0 };
+	pthread_mutex_unlock(&smart.lock);
 }
 
 /* ------------------------------------------------------------------------------------- the log */
@@ -179,40 +220,48 @@ static void smart_drives(const struct cmd *cmd, struct nvme_smart_log *log)
 	log->avail_spare = SPARE_FULL_PERCENT;
 	pthread_mutex_lock(&smart.lock);
 	for (unsigned i = 0; smart.health && i < n_namespaces; i++)
-		if (smart.health[i].valid && cmd_concerns(cmd, namespaces[i]))
-			health_join(log, n++, &smart.health[i].log);
+		if (smart.health[namespaces[i]->index].valid && cmd_concerns(cmd, namespaces[i]))
+			health_join(log, n++, &smart.health[namespaces[i]->index].log);
 	pthread_mutex_unlock(&smart.lock);
 	/* Of a single drive all the rest is its own, too: its hours, power cycles, sensors. */
 	if (n != 1)
 		log->power_on_hours = le128(uptime_ns / NS_PER_HOUR);
 }
 
-/* What hosts did, and what they met, since the start. */
+static void counts_add(struct ns_stats *all, const struct ns_stats *one)
+{
+	all->io.done[STATS_READ] += counter_get(&one->io.done[STATS_READ]);
+	all->io.done[STATS_WRITE] += counter_get(&one->io.done[STATS_WRITE]);
+	all->io.bytes[STATS_READ] += counter_get(&one->io.bytes[STATS_READ]);
+	all->io.bytes[STATS_WRITE] += counter_get(&one->io.bytes[STATS_WRITE]);
+	all->media_errors += counter_get(&one->media_errors);
+	all->busy_ns += counter_get(&one->busy_ns);
+}
+
+/* What hosts did, and what they met, since the start: none of it goes down when a namespace leaves. */
 static void smart_counters(const struct cmd *cmd, struct nvme_smart_log *log)
 {
 	uint64_t uptime_ns = smart.running ? clock_now_ns() - smart.start_ns : 0;
 	struct ns_stats all = { 0 }, sum;
 
+	if (!cmd->ns)
+		counts_add(&all, cmd->queue->ctrl->subsys->ended);
 	for (unsigned i = 0; i < n_namespaces; i++) {
 		const struct ns *ns = namespaces[i];
 
 		if (!cmd_concerns(cmd, ns))
 			continue;
 		ns_stats_sum(ns, &sum);
-		all.reads += sum.reads;
-		all.writes += sum.writes;
-		all.read_bytes += sum.read_bytes;
-		all.written_bytes += sum.written_bytes;
-		all.media_errors += sum.media_errors;
-		all.busy_ns += sum.busy_ns;
+		counts_add(&all, &sum);
 		if (__atomic_load_n(&ns->gone, __ATOMIC_RELAXED))
 			log->critical_warning |= WARNING_DEGRADED;
 	}
-	log->data_units_read = le128((all.read_bytes + DATA_UNIT_BYTES - 1) / DATA_UNIT_BYTES);
+	log->data_units_read =
+		le128((all.io.bytes[STATS_READ] + DATA_UNIT_BYTES - 1) / DATA_UNIT_BYTES);
 	log->data_units_written =
-		le128((all.written_bytes + DATA_UNIT_BYTES - 1) / DATA_UNIT_BYTES);
-	log->host_reads = le128(all.reads);
-	log->host_writes = le128(all.writes);
+		le128((all.io.bytes[STATS_WRITE] + DATA_UNIT_BYTES - 1) / DATA_UNIT_BYTES);
+	log->host_reads = le128(all.io.done[STATS_READ]);
+	log->host_writes = le128(all.io.done[STATS_WRITE]);
 	log->media_errors = le128(all.media_errors);
 	/* I/Os overlap, so that their times may add up to more than there was. */
 	log->ctrl_busy_time = le128(MIN(all.busy_ns, uptime_ns) / NS_PER_MINUTE);
@@ -236,8 +285,8 @@ static void endurance_reply(struct cmd *cmd, const struct nvme_smart_log *smart_
 	};
 
 	ns_stats_sum(cmd->ns, &sum);
-	log.data_units_read = le128((sum.read_bytes + BILLION - 1) / BILLION);
-	log.data_units_written = le128((sum.written_bytes + BILLION - 1) / BILLION);
+	log.data_units_read = le128((sum.io.bytes[STATS_READ] + BILLION - 1) / BILLION);
+	log.data_units_written = le128((sum.io.bytes[STATS_WRITE] + BILLION - 1) / BILLION);
 	log_page_reply(cmd, &log, sizeof(log));
 }
 
@@ -266,7 +315,7 @@ void smart_execute(struct cmd *cmd)
 {
 	unsigned i = 0;
 
-	if (!smart.running || !health_stale(cmd, &i)) {
+	if (!smart.running || !health_stale(cmd, &i, false)) {
 		smart_reply(cmd);
 		return;
 	}

@@ -2,6 +2,7 @@
 #include "target/subsys.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,114 +10,287 @@
 #include "target/io_fence.h"
 #include "target/worker.h"
 
-struct subsys *subsystems;
+struct subsys **subsystems;
 unsigned n_subsystems;
 struct ns **namespaces;
 unsigned n_namespaces;
 
 static const struct config *the_config;
+static uint64_t indices[CONFIG_NAMESPACES_MAX / 64]; /* bit per ns.index in use */
 
-static void subsys_init(struct subsys *subsys, const struct config_subsystem *config)
+/* -------------------------------------------------------------------------------------- subsystems */
+
+struct subsys *subsys_new(const struct config_subsystem *config)
 {
-	*subsys = (struct subsys){
-		.config = config,
-		.nqn = config ? config->nqn : NVME_DISCOVERY_NQN,
-		.discovery = !config,
-		.next_cntlid = config ? config->cntlid_min : 1,
-	};
+	struct subsys *subsys = calloc(1, sizeof(*subsys));
+
+	if (!subsys)
+		return NULL;
+	subsys->ended = aligned_alloc(_Alignof(struct ns_stats), sizeof(*subsys->ended));
+	if (!subsys->ended) {
+		free(subsys);
+		return NULL;
+	}
+	*subsys->ended = (struct ns_stats){ 0 };
+	subsys->config = config;
+	subsys->nqn = config ? config->nqn : NVME_DISCOVERY_NQN;
+	subsys->discovery = !config;
+	subsys->next_cntlid = config ? config->cntlid_min : 1;
 	pthread_mutex_init(&subsys->lock, NULL);
 	list_init(&subsys->ctrls);
 	list_init(&subsys->leaving);
+	list_init(&subsys->hosts);
+	return subsys;
 }
 
-static struct subsys *subsys_of(const struct config_namespace *config)
+void subsys_free(struct subsys *subsys)
+{
+	stats_hosts_fini(subsys);
+	pthread_mutex_destroy(&subsys->lock);
+	free(subsys->ended);
+	free(subsys->own);
+	free(subsys);
+}
+
+void subsys_enter(struct subsys *subsys)
+{
+	subsystems[n_subsystems++] = subsys;
+}
+
+/* The NVMe drive that is all there is behind the subsystem, or NULL. */
+static const struct backend_identity *subsys_drive(const struct subsys *subsys)
+{
+	const struct ns *ns = subsys->n_ns == 1 ? subsys->ns[subsys->max_nsid] : NULL;
+
+	return ns && ns->backend->identity.valid ? &ns->backend->identity : NULL;
+}
+
+void subsys_settle(struct subsys *subsys)
+{
+	const struct backend_identity *drive = subsys_drive(subsys);
+	const char *model = subsys->discovery ? "Sluice discovery" : "Sluice NVMe-oF target";
+
+	if (subsys->config && subsys->config->model[0])
+		model = subsys->config->model;
+	else if (drive)
+		model = drive->model;
+	snprintf(subsys->model, sizeof(subsys->model), "%s", model);
+	snprintf(subsys->firmware, sizeof(subsys->firmware), "%s",
+		 drive ? drive->firmware : SLUICE_VERSION);
+}
+
+/* The others move up: they stay in the order in which hosts are told of them. */
+static void table_remove(void **table, unsigned *n, const void *entry)
+{
+	unsigned i = 0;
+
+	while (table[i] != entry)
+		i++;
+	memmove(&table[i], &table[i + 1], (--*n - i) * sizeof(*table));
+}
+
+void subsys_leave(struct subsys *subsys)
+{
+	table_remove((void **)subsystems, &n_subsystems, subsys);
+}
+
+static struct subsys *subsys_called(const char *nqn)
 {
 	for (unsigned i = 1; i < n_subsystems; i++)
-		if (!strcmp(subsystems[i].nqn, config->subsystem))
-			return &subsystems[i];
+		if (!strcmp(subsystems[i]->nqn, nqn))
+			return subsystems[i];
 	return NULL;
 }
 
-static int ns_open(const struct config_namespace *config)
+void subsys_set_config(const struct config *config)
 {
-	struct subsys *subsys = subsys_of(config);
-	struct ns *ns = calloc(1, sizeof(*ns));
-	char err[BACKEND_ERROR_MAX] = "";
-	int rc;
+	the_config = config;
+}
 
-	if (ns)
-		ns->stats =
-			aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
-	if (!ns || !ns->stats || io_fence_init(ns)) {
-		log_error("no memory for namespace %s/%u", config->subsystem, config->nsid);
-		if (ns)
-			free(ns->stats);
-		free(ns);
-		return -ENOMEM;
+/* -------------------------------------------------------------------------------------- namespaces */
+
+/* A place among the fixed files of all workers, or -1. */
+static int index_get(void)
+{
+	unsigned room = n_workers ? workers[0].backends : CONFIG_NAMESPACES_MAX;
+
+	for (unsigned i = 0; i < MIN(room, (unsigned)CONFIG_NAMESPACES_MAX); i++) {
+		if (indices[i / 64] >> (i % 64) & 1)
+			continue;
+		indices[i / 64] |= 1ull << (i % 64);
+		return (int)i;
 	}
-	memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
-	rc = backend_open(config, &ns->backend, err, sizeof(err));
-	if (rc) {
-		log_error("%s", err);
-		io_fence_fini(ns);
+	return -1;
+}
+
+static void index_put(unsigned index)
+{
+	indices[index / 64] &= ~(1ull << (index % 64));
+}
+
+static void ns_free(struct ns *ns)
+{
+	io_fence_fini(ns);
+	free(ns->stats);
+	free(ns->own);
+	free(ns);
+}
+
+static struct ns *ns_new(void)
+{
+	struct ns *ns = calloc(1, sizeof(*ns));
+
+	if (!ns)
+		return NULL;
+	ns->stats = aligned_alloc(_Alignof(struct ns_stats), n_workers * sizeof(*ns->stats));
+	if (!ns->stats || io_fence_init(ns)) {
 		free(ns->stats);
 		free(ns);
+		return NULL;
+	}
+	memset(ns->stats, 0, n_workers * sizeof(*ns->stats));
+	return ns;
+}
+
+int ns_open(struct subsys *subsys, const struct config_namespace *config, struct ns **out, char *err)
+{
+	struct ns *ns = ns_new();
+	int rc, index;
+
+	if (!ns) {
+		snprintf(err, BACKEND_ERROR_MAX, "no memory for namespace %s/%u",
+			 config->subsystem, config->nsid);
+		return -ENOMEM;
+	}
+	index = index_get();
+	if (index < 0) {
+		snprintf(err, BACKEND_ERROR_MAX,
+			 "namespace %s/%u: the rings have places for %u namespaces, and all are "
+			 "taken; raise RLIMIT_NOFILE (systemd: LimitNOFILE=) and restart",
+			 config->subsystem, config->nsid, workers[0].backends);
+		ns_free(ns);
+		return -ENOSPC;
+	}
+	rc = backend_open(config, &ns->backend, err, BACKEND_ERROR_MAX);
+	if (rc) {
+		index_put((unsigned)index);
+		ns_free(ns);
 		return rc;
 	}
 	ns->subsys = subsys;
 	ns->config = config;
 	ns->nsid = config->nsid;
-	ns->index = n_namespaces;
+	ns->index = (uint32_t)index;
 	ns->block_shift = ns->backend->limits.block_shift;
 	ns->read_only = config->read_only || ns->backend->limits.read_only;
 	ns->blocks = ns->backend->limits.size >> ns->block_shift;
+	*out = ns;
+	return 0;
+}
+
+void ns_close(struct ns *ns)
+{
+	ns->backend->ops->close(ns->backend);
+	index_put(ns->index);
+	ns_free(ns);
+}
+
+void ns_enter(struct ns *ns)
+{
+	struct subsys *subsys = ns->subsys;
+
 	subsys->ns[ns->nsid] = ns;
 	subsys->n_ns++;
 	subsys->max_nsid = MAX(subsys->max_nsid, ns->nsid);
 	namespaces[n_namespaces++] = ns;
+}
+
+void ns_leave(struct ns *ns)
+{
+	struct subsys *subsys = ns->subsys;
+
+	subsys->ns[ns->nsid] = NULL;
+	subsys->n_ns--;
+	while (subsys->max_nsid && !subsys->ns[subsys->max_nsid])
+		subsys->max_nsid--;
+	table_remove((void **)namespaces, &n_namespaces, ns);
+}
+
+struct ns *ns_find(const char *nqn, uint32_t nsid)
+{
+	struct subsys *subsys = subsys_called(nqn);
+
+	return subsys && nsid <= MAX_NSID ? subsys->ns[nsid] : NULL;
+}
+
+static int ns_open_first(const struct config_namespace *config)
+{
+	char err[BACKEND_ERROR_MAX] = "";
+	struct ns *ns;
+	int rc = ns_open(subsys_called(config->subsystem), config, &ns, err);
+
+	if (rc)
+		log_error("%s", err);
+	else
+		ns_enter(ns);
+	return rc;
+}
+
+/* --------------------------------------------------------------------------------------------- all */
+
+static int subsystems_open(const struct config *config)
+{
+	subsystems = calloc(MAX_SUBSYSTEMS + 1, sizeof(struct subsys *));
+	namespaces = calloc(CONFIG_NAMESPACES_MAX, sizeof(struct ns *));
+	if (!subsystems || !namespaces)
+		return -ENOMEM;
+	for (unsigned i = 0; i <= config->n_subsystems; i++) {
+		struct subsys *subsys = subsys_new(i ? &config->subsystems[i - 1] : NULL);
+
+		if (!subsys)
+			return -ENOMEM;
+		subsys_enter(subsys);
+	}
 	return 0;
+}
+
+void subsys_warn(const struct config_subsystem *config)
+{
+	if (!config->hosts.any && !config->hosts.n)
+		log_warning_about(
+			log_about(.subsystem = config->nqn),
+			"%s:%d: subsystem %s admits no host; add allow_host = NQN for each that may "
+			"attach",
+			config->where.file, config->where.line, config->nqn);
 }
 
 int subsys_open_all(const struct config *config)
 {
-	int rc = 0;
+	int rc = subsystems_open(config);
 
-	subsystems = calloc(config->n_subsystems + 1, sizeof(*subsystems));
-	namespaces = calloc(config->n_namespaces + 1, sizeof(*namespaces));
-	if (!subsystems || !namespaces) {
+	if (rc) {
 		log_error("no memory for %u subsystems and %u namespaces", config->n_subsystems,
 			  config->n_namespaces);
-		free(subsystems);
-		free(namespaces);
-		return -ENOMEM;
+		subsys_close_all();
+		return rc;
 	}
 	the_config = config;
-	n_subsystems = config->n_subsystems + 1;
-	subsys_init(&subsystems[0], NULL);
-	for (unsigned i = 0; i < config->n_subsystems; i++) {
-		const struct config_subsystem *one = &config->subsystems[i];
-
-		subsys_init(&subsystems[i + 1], one);
-		if (!one->hosts.any && !one->hosts.n)
-			log_warning(
-				"%s:%d: subsystem %s admits no host; add allow_host = NQN for each that may "
-				"attach",
-				one->where.file, one->where.line, one->nqn);
-	}
+	for (unsigned i = 0; i < config->n_subsystems; i++)
+		subsys_warn(&config->subsystems[i]);
 	/* All of them, so that one start tells of every fault. */
 	for (unsigned i = 0; i < config->n_namespaces; i++) {
-		int one = ns_open(&config->namespaces[i]);
+		int one = ns_open_first(&config->namespaces[i]);
 
 		rc = rc ? rc : one;
 	}
+	for (unsigned i = 0; i < n_subsystems; i++)
+		subsys_settle(subsystems[i]);
 	if (rc)
 		subsys_close_all();
 	return rc;
 }
 
-/* ----------------------------------------------------------------------------------------- workers */
-
-static int ns_attach(struct ns *ns, struct worker *worker)
+int ns_attach(struct ns *ns, struct worker *worker)
 {
 	int rc = 0;
 
@@ -124,12 +298,13 @@ static int ns_attach(struct ns *ns, struct worker *worker)
 		rc = ns->backend->ops->attach(ns->backend, &worker->loop, ns->index,
 					      &worker->memory);
 	if (rc)
-		log_error("namespace %s/%u: worker %u cannot use %s: %s", ns->subsys->nqn, ns->nsid,
-			  worker->index, ns->backend->path, strerror(-rc));
+		log_error_about(ns_about(ns), "namespace %s/%u: worker %u cannot use %s: %s",
+				ns->subsys->nqn, ns->nsid, worker->index, ns->backend->path,
+				strerror(-rc));
 	return rc;
 }
 
-static void ns_detach(struct ns *ns, struct worker *worker)
+void ns_detach(struct ns *ns, struct worker *worker)
 {
 	if (ns->backend->ops->detach)
 		ns->backend->ops->detach(ns->backend, &worker->loop, ns->index);
@@ -157,19 +332,13 @@ void subsys_detach_all(struct worker *worker)
 
 void subsys_close_all(void)
 {
-	for (unsigned i = 0; i < n_namespaces; i++) {
-		struct ns *ns = namespaces[i];
-
-		ns->backend->ops->close(ns->backend);
-		io_fence_fini(ns);
-		free(ns->stats);
-		free(ns);
-	}
+	for (unsigned i = 0; i < n_namespaces; i++)
+		ns_close(namespaces[i]);
 	free(namespaces);
 	namespaces = NULL;
 	n_namespaces = 0;
 	for (unsigned i = 0; i < n_subsystems; i++)
-		pthread_mutex_destroy(&subsystems[i].lock);
+		subsys_free(subsystems[i]);
 	free(subsystems);
 	subsystems = NULL;
 	n_subsystems = 0;
@@ -177,39 +346,13 @@ void subsys_close_all(void)
 
 /* ----------------------------------------------------------------------------------------- finding */
 
-const struct backend_identity *subsys_drive(const struct subsys *subsys)
-{
-	const struct ns *ns = subsys->n_ns == 1 ? subsys->ns[subsys->max_nsid] : NULL;
-
-	return ns && ns->backend->identity.valid ? &ns->backend->identity : NULL;
-}
-
-const char *subsys_model(const struct subsys *subsys)
-{
-	const struct backend_identity *drive = subsys_drive(subsys);
-
-	if (subsys->config && subsys->config->model[0])
-		return subsys->config->model;
-	return drive ? drive->model : subsys->discovery ? "Sluice discovery" : "Sluice NVMe-oF target";
-}
-
-const char *subsys_firmware(const struct subsys *subsys)
-{
-	const struct backend_identity *drive = subsys_drive(subsys);
-
-	return drive ? drive->firmware : SLUICE_VERSION;
-}
-
 struct subsys *subsys_find(const char *nqn)
 {
 	const char *discovery = the_config->discovery.nqn;
 
-	if (discovery[0] && !strcmp(nqn, discovery))
-		return &subsystems[0];
-	for (unsigned i = 0; i < n_subsystems; i++)
-		if (!strcmp(nqn, subsystems[i].nqn))
-			return &subsystems[i];
-	return NULL;
+	if (!strcmp(nqn, NVME_DISCOVERY_NQN) || (discovery[0] && !strcmp(nqn, discovery)))
+		return subsystems[0];
+	return subsys_called(nqn);
 }
 
 bool subsys_allows(const struct subsys *subsys, const char *hostnqn)

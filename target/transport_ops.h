@@ -3,7 +3,7 @@
  * PORT: what the core asks of a transport. Of the core it calls queue_init and queue_fini,
  * queue_cmd_get and queue_cmd_find, queue_is_drained, cmd_begin, cmd_fetched, cmd_release, cmd_cancel,
  * queue_gone, worker_accept and worker_connection_put. All calls about a queue are made on its
- * worker's thread.
+ * worker's thread. Of listeners it calls listener_why(), listener_facts() and listener_lost().
  */
 #ifndef SLUICE_TARGET_TRANSPORT_OPS_H
 #define SLUICE_TARGET_TRANSPORT_OPS_H
@@ -52,24 +52,44 @@ struct transport_ops {
 	/* Undoes receive_open(), after the workers and their rings are gone. NULL: nothing to do. */
 	void (*receive_close)(void);
 
-	/* What this transport can do here, for the ladder. Fills in the receive facts. */
+	/*
+	 * What this transport can do here, for the ladder. Fills in the receive and transmit facts, with no
+	 * worker running; listener_facts() tells of others later.
+	 */
 	void (*facts)(const struct config_listener *config, struct datapath_facts *facts);
 
 	/* Prepares per-worker state (buffers, rings of buffers); before the worker runs. 0 or negative errno. */
 	int (*worker_init)(struct worker *worker);
 	void (*worker_fini)(struct worker *worker);
+	/*
+	 * Looks for what comes by other ways than the worker's ring, and handles it: once a turn, while the
+	 * worker spins, and with @arm before it blocks, when what comes from then on has to wake it by the
+	 * ring. True: there was something. NULL: nothing does.
+	 */
+	bool (*poll)(struct worker *worker, bool arm);
 	/* Bytes that worker_init() takes, and most that one connection of @depth takes: for the bound announced. */
 	uint64_t (*worker_bytes)(void);
 	uint64_t (*connection_bytes)(unsigned depth);
 
 	/*
+	 * Holds an address before anybody serves it: connections wait there. A descriptor, which listen()
+	 * finds in listener->fd, or negative errno. NULL: an address cannot be held.
+	 */
+	int (*claim)(const struct config_listener *config);
+	/*
 	 * Binds and listens; connections come to workers from then on. 0, or negative errno
-	 * (EADDRNOTAVAIL: the address is not there yet, the core tries again).
+	 * (EADDRNOTAVAIL: the address is not there yet, the core tries again), with listener_why() where
+	 * that says more.
 	 */
 	int (*listen)(struct listener *listener);
 	/* Stops accepting. Connections stay. */
 	void (*unlisten)(struct listener *listener);
 
+	/*
+	 * Connect asks for queue @qid of @depth entries: 0, or the offset in the command of what is not as
+	 * the connection was made for. NULL: connections are alike.
+	 */
+	uint16_t (*connecting)(const struct queue *queue, uint16_t qid, unsigned depth);
 	/* Connect succeeded with these values: the transport may use more in-capsule data from now on. */
 	void (*connected)(struct queue *queue);
 	/*
@@ -77,6 +97,11 @@ struct transport_ops {
 	 * before it returns.
 	 */
 	void (*fetch)(struct cmd *cmd);
+	/*
+	 * There is no buffer for the data in the capsule of @cmd: may the transport keep it for as long as
+	 * that takes? NULL: it may always.
+	 */
+	bool (*may_wait)(const struct cmd *cmd);
 	/*
 	 * Nobody needs what the transport lent to cmd->data any more, as it said by cmd->lent. NULL: it
 	 * never lends.
@@ -101,6 +126,16 @@ struct transport_ops {
 	void (*kill)(struct worker *worker);
 	/* Adds an object for each receive area of @worker to @array. Any thread. NULL: there are none. */
 	void (*receive_describe)(const struct worker *worker, struct json_object *array);
+	/*
+	 * Bytes that the host of @queue was asked for by R2T and has not sent yet. Any thread that keeps the
+	 * queue from going. NULL: the transport asks for nothing.
+	 */
+	uint64_t (*granted)(const struct queue *queue);
+	/*
+	 * Did the host of @queue send anything after @since_ns (clock_now_ns())? Any thread that keeps the
+	 * queue from going. NULL: commands are taken as they come, so the last one tells.
+	 */
+	bool (*heard_since)(const struct queue *queue, uint64_t since_ns);
 	/* Adds what people want to see of the connection to @object. */
 	void (*describe)(const struct queue *queue, struct json_object *object);
 };

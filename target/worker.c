@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "target/cmd.h"
 #include "target/listener.h"
 #include "target/queue.h"
@@ -18,9 +19,21 @@ unsigned n_workers;
 /* Places among the loop's areas. */
 enum { SLOT_DATA, SLOT_BOUNCE };
 
+static bool worker_poll(struct loop *loop, bool arm)
+{
+	struct worker *worker = container_of(loop, struct worker, loop);
+	bool any = false;
+
+	for (unsigned i = 0; transports[i]; i++)
+		any |= transports[i]->poll && transports[i]->poll(worker, arm);
+	return any;
+}
+
 static void worker_after_batch(struct loop *loop)
 {
 	struct worker *worker = container_of(loop, struct worker, loop);
+
+	worker_poll(loop, false);
 
 	/* Again while the one makes work for the other: nothing may wait for an event that is not to come. */
 	do {
@@ -90,6 +103,7 @@ static int worker_init_memory(struct worker *worker, const struct worker_options
 			  "worker %u: no fixed buffers: %s", worker->index, worker->area.why_not);
 	worker->memory.areas[SLOT_DATA] = &worker->area;
 	worker->memory.pool = &worker->pool;
+	worker->memory.namespaces = options->namespaces;
 	rc = worker_init_bounce(worker);
 	if (rc) {
 		area_unregister_fixed(&worker->area, &worker->loop);
@@ -114,12 +128,14 @@ int worker_init(struct worker *worker, const struct worker_options *options)
 		.spin_us = options->spin_us,
 		.big_cqes = options->receive_areas,
 		.after_batch = worker_after_batch,
+		.poll = worker_poll,
 	};
 	int rc;
 
 	*worker = (struct worker){
 		.index = options->index,
 		.cpu = options->cpu,
+		.backends = options->backends,
 		.begin = options->begin,
 	};
 	list_init(&worker->queues_hungry);
@@ -202,7 +218,11 @@ static void *worker_main(void *arg)
 	}
 	if (worker->begin)
 		worker->begin();
+	TRACE(worker_start, 8@%[loop] 4@%[worker], TRACE_IN(loop, &worker->loop),
+	      TRACE_AT(worker, worker->index));
 	loop_run(&worker->loop);
+	TRACE(worker_stop, 8@%[loop] 4@%[worker], TRACE_IN(loop, &worker->loop),
+	      TRACE_AT(worker, worker->index));
 	return NULL;
 }
 
@@ -230,19 +250,31 @@ void worker_stop(struct worker *worker)
 	worker->started = false;
 }
 
+uint64_t worker_cpu_ns(const struct worker *worker)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (!worker->started || pthread_getcpuclockid(worker->thread, &clock) ||
+	    clock_gettime(clock, &used))
+		return 0;
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 static unsigned max_connections = MAX_CONNECTIONS;
 static unsigned n_connections;
 
 void worker_set_max_connections(unsigned max)
 {
-	max_connections = max;
+	__atomic_store_n(&max_connections, max, __ATOMIC_RELAXED);
 }
 
 struct worker *worker_accept(void)
 {
 	struct worker *best = &workers[0];
 
-	if (__atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED) > max_connections) {
+	if (__atomic_add_fetch(&n_connections, 1, __ATOMIC_RELAXED) >
+	    __atomic_load_n(&max_connections, __ATOMIC_RELAXED)) {
 		__atomic_sub_fetch(&n_connections, 1, __ATOMIC_RELAXED);
 		return NULL;
 	}

@@ -18,6 +18,7 @@ struct queue;
 /* Counters of base/counter.h. */
 struct worker_stats {
 	uint64_t memory_waits; /* commands that had to wait for a data buffer */
+	uint64_t host_timeouts; /* connections that ended because their host did not go on */
 };
 
 /* Where NICs place what they receive: @n parts of @bytes each, one behind the other. */
@@ -40,6 +41,7 @@ struct worker {
 	bool memory_freed;          /* since waiters were last served */
 	struct list urgent_waiters; /* cmd.wait_link: served before all others */
 	struct list urgent_full;    /* cmd.wait_link: of namespaces that have their share */
+	unsigned backends;          /* that there is room for */
 	uint64_t *capsule_bytes;    /* by ns.index: of the pool, for data that came in capsules */
 	bool memory_starved;        /* one that is urgent or within its share waits: nobody overtakes it */
 	struct list queues_hungry;  /* queue.hungry_link: served in turn */
@@ -65,7 +67,8 @@ struct worker_options {
 	uint64_t memory_bytes;
 	uint64_t receive_bytes;  /* of each of receive_areas */
 	unsigned receive_areas;
-	unsigned backends; /* that will be attached: each has a fixed file */
+	unsigned namespaces; /* of the configuration, for messages */
+	unsigned backends; /* that may be attached at a time: each has a fixed file */
 };
 
 /* Makes ring and memory. 0, or negative errno after the reason was logged. */
@@ -77,6 +80,9 @@ int worker_start(struct worker *worker);
 /* Ends the loop and waits for the thread. Its queues must be gone. */
 void worker_stop(struct worker *worker);
 
+/* CPU time that its thread has used; 0 while it does not run. Of the thread that starts and stops it. */
+uint64_t worker_cpu_ns(const struct worker *worker);
+
 /*
  * Admits a new connection: counts it for the worker with the fewest and returns that one, or NULL
  * when the process has as many as it may. Any thread.
@@ -86,8 +92,20 @@ struct worker *worker_accept(void);
 void worker_connection_move(struct worker *from, struct worker *to);
 /* A connection that worker_accept() counted is closed. Any thread. */
 void worker_connection_put(struct worker *worker);
-/* Set before the first connection. */
+/* More than that are not admitted from now on; those that are there stay. Any thread. */
 void worker_set_max_connections(unsigned max);
+
+/*
+ * Stops all workers between two messages, so that the caller may change what they read without a lock.
+ * 0: they stand still until workers_resume(), and everything that they did before is seen here.
+ * -ETIMEDOUT: worker *@late did not come to a stop in time, and all go on. Main thread.
+ */
+int workers_pause(unsigned *late);
+void workers_resume(void);
+
+/* Has @worker's thread call @function, and waits for its end. The worker runs. Main thread. */
+void worker_call(struct worker *worker, void (*function)(struct worker *worker, void *arg),
+		 void *arg);
 
 extern struct worker *workers; /* array of n_workers, for the life of the process */
 extern unsigned n_workers;

@@ -27,6 +27,7 @@ struct fake_call {
 	const void *from_host; /* sgl_len bytes, or NULL: zeros */
 	uint8_t *to_host;      /* room for sgl_len bytes, or NULL: not looked at */
 	bool in_capsule;
+	uint16_t sgl_status;   /* what the transport finds wrong with the SGL */
 
 	struct nvme_cqe cqe;
 	uint16_t status; /* without the More bit */
@@ -49,6 +50,10 @@ struct fake_conn {
 };
 
 static int fake_listen_error; /* atomic: what listen() returns: 0, or negative errno */
+static const char *fake_listen_why;      /* atomic: and what it says then; NULL: nothing */
+static uint16_t fake_connecting_offset;  /* atomic: of what Connect has wrong, 0: nothing */
+static bool fake_heard = true;           /* atomic: hosts have sent something lately */
+static bool fake_capsules_full;          /* atomic: no capsule may wait for a buffer */
 
 static inline void fake_facts(const struct config_listener *config, struct datapath_facts *facts)
 {
@@ -81,13 +86,37 @@ static inline uint64_t fake_connection_bytes(unsigned depth)
 
 static inline int fake_listen(struct listener *listener)
 {
-	(void)listener;
+	const char *why = __atomic_load_n(&fake_listen_why, __ATOMIC_RELAXED);
+
+	if (why)
+		listener_why(listener, "%s", why);
 	return __atomic_load_n(&fake_listen_error, __ATOMIC_RELAXED);
 }
 
 static inline void fake_unlisten(struct listener *listener)
 {
 	(void)listener;
+}
+
+static inline uint16_t fake_connecting(const struct queue *queue, uint16_t qid, unsigned depth)
+{
+	(void)queue;
+	(void)qid;
+	(void)depth;
+	return __atomic_load_n(&fake_connecting_offset, __ATOMIC_RELAXED);
+}
+
+static inline bool fake_may_wait(const struct cmd *cmd)
+{
+	(void)cmd;
+	return !__atomic_load_n(&fake_capsules_full, __ATOMIC_RELAXED);
+}
+
+static inline bool fake_heard_since(const struct queue *queue, uint64_t since_ns)
+{
+	(void)queue;
+	(void)since_ns;
+	return __atomic_load_n(&fake_heard, __ATOMIC_RELAXED);
 }
 
 static inline void fake_queue_nothing(struct queue *queue)
@@ -155,8 +184,11 @@ static const struct transport_ops fake_transport = {
 	.connection_bytes = fake_connection_bytes,
 	.listen = fake_listen,
 	.unlisten = fake_unlisten,
+	.connecting = fake_connecting,
 	.connected = fake_queue_nothing,
 	.fetch = fake_fetch,
+	.may_wait = fake_may_wait,
+	.heard_since = fake_heard_since,
 	.respond = fake_respond,
 	.resume = fake_queue_nothing,
 	.close = fake_close,
@@ -217,7 +249,7 @@ static inline void fake_begin_here(void *arg)
 	container_of(cmd, struct fake_cmd, cmd)->call = call;
 	cmd->sqe = call->sqe;
 	cmd->sgl_len = call->sgl_len;
-	cmd->sgl_status = 0;
+	cmd->sgl_status = call->sgl_status;
 	cmd->in_capsule = call->in_capsule;
 	cmd_begin(cmd);
 }
@@ -354,7 +386,7 @@ enum { FAKE_CC = NVME_CC_EN | 6 << NVME_CC_IOSQES_SHIFT | 4 << NVME_CC_IOCQES_SH
 static inline void fake_attach(struct fake_conn *conn, struct worker *worker,
 			       const struct fake_host *host, const char *subnqn)
 {
-	fake_open(conn, worker, &listeners[0], "127.0.0.1");
+	fake_open(conn, worker, listeners[0], "127.0.0.1");
 	assert_int_equal(fake_connect(conn, host, subnqn, 0, NVMF_CNTLID_DYNAMIC), 0);
 	assert_int_equal(fake_property_set(conn, NVME_PROP_CC, FAKE_CC), 0);
 }
@@ -364,7 +396,7 @@ static inline void fake_attach_io(struct fake_conn *conn, struct worker *worker,
 				  const struct fake_host *host, const struct fake_conn *admin,
 				  uint16_t qid)
 {
-	fake_open(conn, worker, &listeners[0], "127.0.0.1");
+	fake_open(conn, worker, listeners[0], "127.0.0.1");
 	assert_int_equal(fake_connect(conn, host, admin->queue.ctrl->subsys->nqn, qid,
 				      admin->queue.ctrl->cntlid),
 			 0);
@@ -376,6 +408,9 @@ static inline void fake_gone_here(void *arg)
 
 	if (conn->queue.state != QUEUE_CLOSING)
 		queue_gone(&conn->queue);
+	list_for_each_safe(cmd, &conn->queue.live, struct cmd, link)
+		if (cmd->state == CMD_FETCHING)
+			cmd_cancel(cmd);
 }
 
 /* The connection breaks; waits until the core has let go of it. */
@@ -396,14 +431,20 @@ static inline void fake_report(void *arg, const char *message)
 	print_error("%s\n", message);
 }
 
-/* Brings up the target that @text describes, with @n threads, listening. */
-static inline void fake_target_start(const char *text, unsigned n)
-{
-	static const struct transport_ops *const registry[] = { &fake_transport, NULL };
+/* The transports of a target, and what they receive into. */
+struct fake_transports {
+	const struct transport_ops *const *registry;
+	unsigned receive_areas;
+	uint64_t receive_bytes; /* of each */
+};
 
+/* Brings up the target that @text describes, with @n threads and @with, listening. */
+static inline void fake_target_start_with(const char *text, unsigned n,
+					  const struct fake_transports *with)
+{
 	assert_int_equal(
 		config_parse(&fake_config, "unit.conf", text, strlen(text), fake_report, NULL), 0);
-	transport_register_all(registry);
+	transport_register_all(with->registry);
 	workers = calloc(n, sizeof(*workers));
 	assert_non_null(workers);
 	for (n_workers = 0; n_workers < n; n_workers++) {
@@ -412,6 +453,8 @@ static inline void fake_target_start(const char *text, unsigned n)
 			.cpu = -1,
 			.memory_provider = "auto",
 			.memory_bytes = FAKE_MEMORY + WORKER_HEADERS,
+			.receive_areas = with->receive_areas,
+			.receive_bytes = with->receive_bytes,
 			.backends = fake_config.n_namespaces,
 		};
 
@@ -420,6 +463,9 @@ static inline void fake_target_start(const char *text, unsigned n)
 	assert_int_equal(subsys_open_all(&fake_config), 0);
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(subsys_attach_all(&workers[i]), 0);
+	for (unsigned i = 0; with->registry[i]; i++)
+		if (with->registry[i]->receive_open)
+			with->registry[i]->receive_open(&fake_config);
 	discovery_init(&fake_config);
 	assert_int_equal(listener_init_all(&fake_config), 0);
 	for (unsigned i = 0; i < n; i++)
@@ -427,6 +473,14 @@ static inline void fake_target_start(const char *text, unsigned n)
 	listener_start_all();
 	for (unsigned i = 0; i < n; i++)
 		fake_settle(&workers[i]);
+}
+
+/* The same with the fake transport alone. */
+static inline void fake_target_start(const char *text, unsigned n)
+{
+	static const struct transport_ops *const registry[] = { &fake_transport, NULL };
+
+	fake_target_start_with(text, n, &(struct fake_transports){ .registry = registry });
 }
 
 static inline void fake_detach_here(void *arg)

@@ -8,7 +8,8 @@
 /*
  * 1: memory that transports may use; 2: through buffers; 3: reads of block 0 take 100 ms, writes of
  * block 8 are stuck, reads of block 9 fail, writes of block 10 fail; 4: read-only; 5: every write
- * of block 40 takes its time, so that without a fence others would get in between.
+ * of block 40 takes its time, so that without a fence others would get in between; 6: some blocks are
+ * never zeroed.
  */
 #define CONFIG                                                                       \
 	"[listener one]\naddress = 127.0.0.1\nport = 4420\n"                         \
@@ -21,7 +22,11 @@
 	"fault = read error=ENODATA lba=9-9\nfault = write error=ENOSPC lba=10-10\n" \
 	"[namespace " IO_NQN "/4]\nbackend = ram\nsize = 1M\nread_only = yes\n"      \
 	"[namespace " IO_NQN "/5]\nbackend = ram\nsize = 1M\n"                       \
-	"fault = write delay=1ms lba=40-40\n"
+	"fault = write delay=1ms lba=40-40\n"                                       \
+	"[namespace " IO_NQN "/6]\nbackend = ram\nsize = 16M\n"                      \
+	"fault = write_zeroes stuck lba=4100-4100\n"                                 \
+	"fault = write_zeroes stuck lba=12005-12005\n"                               \
+	"fault = write_zeroes stuck lba=20500-20500\n"
 
 static uint8_t a[IO_MAX], b[IO_MAX], c[IO_MAX];
 static struct fake_call first, second;
@@ -43,6 +48,9 @@ static inline int group_teardown(void **state)
 static inline int setup(void **state)
 {
 	(void)state;
+	/* As if no fused command had come yet. */
+	for (unsigned i = 0; i < n_namespaces; i++)
+		namespaces[i]->fused_seen = false;
 	io_attach();
 	io_pattern(a, sizeof(a), 1);
 	io_pattern(b, sizeof(b), 2);

@@ -81,7 +81,7 @@ static inline void io_pattern(uint8_t *data, size_t len, unsigned seed)
 
 static inline struct ns *io_ns(uint32_t nsid)
 {
-	return subsystems[1].ns[nsid];
+	return subsystems[1]->ns[nsid];
 }
 
 static inline void io_attach(void)

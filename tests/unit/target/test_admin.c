@@ -46,7 +46,7 @@ static void test_before_enable(void **state)
 	struct fake_conn other;
 
 	(void)state;
-	fake_open(&other, &workers[0], &listeners[0], "127.0.0.1");
+	fake_open(&other, &workers[0], listeners[0], "127.0.0.1");
 	assert_int_equal(fake_connect(&other, &fake_host, ADMIN_NQN, 0, NVMF_CNTLID_DYNAMIC), 0);
 	for (unsigned opcode = 0; opcode < 256; opcode++)
 		if (opcode != NVME_OPCODE_FABRICS)

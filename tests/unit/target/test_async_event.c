@@ -33,7 +33,7 @@ static void enable(uint32_t mask)
 
 static void notify(uint32_t notice, uint32_t nsid)
 {
-	subsys_notify(&subsystems[1], notice, nsid);
+	subsys_notify(subsystems[1], notice, nsid);
 	fake_settle(&workers[0]);
 }
 
@@ -146,7 +146,7 @@ static void test_visible(void **state)
 	enable(NVME_AEN_NS_ATTR);
 	request(&events[0]);
 	notify(NVME_AEN_NS_ATTR, 2);
-	subsys_notify(&subsystems[2], NVME_AEN_NS_ATTR, 1);
+	subsys_notify(subsystems[2], NVME_AEN_NS_ATTR, 1);
 	fake_settle(&workers[0]);
 	assert_false(fake_is_done(&events[0]));
 	expect_changed(0, 0, NULL);
@@ -162,8 +162,8 @@ static void *storm_run(void *arg)
 	struct storm *storm = arg;
 
 	while (!__atomic_load_n(&storm->stop, __ATOMIC_ACQUIRE)) {
-		subsys_notify(&subsystems[1], NVME_AEN_NS_ATTR, storm->sent++ & 1 ? 1 : 3);
-		subsys_notify(&subsystems[1], NVME_AEN_ANA, 0);
+		subsys_notify(subsystems[1], NVME_AEN_NS_ATTR, storm->sent++ & 1 ? 1 : 3);
+		subsys_notify(subsystems[1], NVME_AEN_ANA, 0);
 	}
 	return NULL;
 }

@@ -377,17 +377,17 @@ static void subsystems_make_many(unsigned n)
 	assert_non_null(subsystems);
 	n_subsystems = n;
 	for (unsigned i = 0; i < n; i++) {
-		subsystems[i].config = &config;
-		pthread_mutex_init(&subsystems[i].lock, NULL);
-		list_init(&subsystems[i].ctrls);
+		subsystems[i] = subsys_new(&config);
+		assert_non_null(subsystems[i]);
 	}
 }
 
 static void subsystems_free(void)
 {
+	while (n_subsystems)
+		subsys_free(subsystems[--n_subsystems]);
 	free(subsystems);
 	subsystems = NULL;
-	n_subsystems = 0;
 }
 
 /* Also the limits in time: an idle client and one that does not take its reply are closed. */

@@ -127,7 +127,7 @@ static struct queue *conn_new(struct worker *worker)
 	struct queue *queue = &conn->queue;
 
 	assert_non_null(conn);
-	queue_init(queue, &test_transport, &listeners[0], worker, &conn->slot0);
+	queue_init(queue, &test_transport, listeners[0], worker, &conn->slot0);
 	strcpy(queue->peer, "192.0.2.1:5555");
 	__atomic_add_fetch(&worker->connections, 1, __ATOMIC_RELAXED);
 	return queue;
@@ -147,7 +147,7 @@ static void host_attach(struct worker *worker, void *arg)
 
 	(void)arg;
 	assert_int_equal(queue_set_depth(queue, MIN_ADMIN_DEPTH), 0);
-	assert_int_equal(ctrl_create(&subsystems[1], queue, HOST, hostid, NVMF_CNTLID_DYNAMIC, 5000,
+	assert_int_equal(ctrl_create(subsystems[1], queue, HOST, hostid, NVMF_CNTLID_DYNAMIC, 5000,
 				     &queue->ctrl), 0);
 	queue->state = QUEUE_LIVE;
 	queue->stats.commands = 12;
@@ -202,6 +202,7 @@ static int group_setup(void **state)
 			.cpu = -1,
 			.memory_provider = "anon",
 			.memory_bytes = 4 << 20,
+			.backends = 2,
 		};
 
 		if (worker_init(&workers[i], &options))
@@ -332,6 +333,7 @@ static void test_status(void **state)
 	assert_text(row, "cpu", NULL);
 	assert_number(row, "connections", 2);
 	assert_number(row, "memory_waits", 0);
+	assert_number(row, "host_timeouts", 0);
 	assert_true(json_object_get_uint64(member(row, "turns")) > 0);
 	assert_true(json_object_get_uint64(member(row, "enters")) > 0);
 	member(row, "waits");
@@ -494,11 +496,12 @@ static void test_stats(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < n_namespaces; i++) {
-		namespaces[i]->stats[0] = (struct ns_stats){ .reads = 1, .read_bytes = 512 };
+		namespaces[i]->stats[0] =
+			(struct ns_stats){ .io.done[STATS_READ] = 1, .io.bytes[STATS_READ] = 512 };
 		namespaces[i]->stats[1] = (struct ns_stats){
-			.reads = 10,
-			.writes = 5,
-			.errors = 2,
+			.io.done[STATS_READ] = 10,
+			.io.done[STATS_WRITE] = 5,
+			.io.errors = 2,
 			.media_errors = 1,
 			.busy_ns = 3000000,
 		};
@@ -576,7 +579,8 @@ static void test_refusal(void **state)
 	assert_flag(reply, "ok", false);
 	assert_text(reply, "error",
 		    "unknown verb \"statu\"; there are connections, status, subsystems, "
-		    "namespaces, controllers, datapath, stats");
+		    "namespaces, controllers, datapath, stats, reload, attach, detach, drain, "
+		    "resume, fault, log-level");
 	json_object_put(reply);
 }
 

@@ -42,6 +42,23 @@ static void test_accepted(void **state)
 	}
 }
 
+static void test_members(void **state)
+{
+	static const char line[] =
+		"{\"verb\": \"fault\", \"target\": \"nqn.x/1\", \"level\": \"info\", "
+		"\"rules\": [\"read error=EIO\", \"any stuck\"]}\n";
+	struct control_request request = take(line, strlen(line));
+
+	(void)state;
+	assert_string_equal(request.error, "");
+	assert_string_equal(request.verb, "fault");
+	assert_string_equal(request.target, "nqn.x/1");
+	assert_string_equal(request.level, "info");
+	assert_int_equal(request.n_rules, 2);
+	assert_string_equal(request.rules[0], "read error=EIO");
+	assert_string_equal(request.rules[1], "any stuck");
+}
+
 static void test_refused(void **state)
 {
 #define ROW(line, error) { line, sizeof(line) - 1, error }
@@ -65,6 +82,14 @@ static void test_refused(void **state)
 		ROW("{}\n", "has no \"verb\""),
 		ROW("{\"verbs\": \"status\"}\n", "has no \"verb\""),
 		ROW("{\"verb\": \"status\", \"x\": 1}\n", "no members but \"verb\""),
+		ROW("{\"verb\": \"status\", \"target\": 1}\n", "\"target\" is not a text"),
+		ROW("{\"verb\": \"fault\", \"rules\": \"x\"}\n", "is not a list of at most 8"),
+		ROW("{\"verb\": \"fault\", \"rules\": [1]}\n", "\"rules\" is not a text"),
+		ROW("{\"verb\": \"fault\", \"rules\": [[]]}\n", "\"rules\" is not a text"),
+		ROW("{\"verb\": \"fault\", \"rules\": [1,2,3,4,5,6,7,8,9]}\n",
+		    "is not a list of at most 8"),
+		ROW("{\"verb\": \"log-level\", \"level\": \"12345678901234567890123456789012\"}\n",
+		    "\"level\" is longer than 31 bytes"),
 		ROW("{\"verb\": 1}\n", "is not a name"),
 		ROW("{\"verb\": null}\n", "is not a name"),
 		ROW("{\"verb\": \"\"}\n", "is not a name"),
@@ -157,7 +182,7 @@ static void test_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepted),     cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_accepted), cmocka_unit_test(test_members),     cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_longest_verb), cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_several_at_once), cmocka_unit_test(test_too_long),
 	};

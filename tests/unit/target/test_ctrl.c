@@ -37,7 +37,7 @@ static void test_kato_of_connect(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		fake_open(&conn, &workers[0], &listeners[0], "127.0.0.1");
+		fake_open(&conn, &workers[0], listeners[0], "127.0.0.1");
 		assert_int_equal(fake_connect_kato(&conn, &fake_host, ADMIN_NQN, 0,
 						   NVMF_CNTLID_DYNAMIC, rows[i].asked_ms),
 				 0);
@@ -54,7 +54,7 @@ static void test_identifier_in_use(void **state)
 	fake_attach(&conn, &workers[0], &fake_host, ADMIN_NQN);
 	fake_attach_io(&io, &workers[1], &fake_host, &conn, 1);
 	/* Without DNR: the host may know that the first connection is dead before we do. */
-	fake_open(&second, &workers[0], &listeners[0], "127.0.0.1");
+	fake_open(&second, &workers[0], listeners[0], "127.0.0.1");
 	assert_int_equal(fake_connect(&second, &fake_host, ADMIN_NQN, 1, conn.queue.ctrl->cntlid),
 			 NVME_SC_COMMAND_SEQUENCE);
 	fake_gone(&second);
@@ -175,7 +175,7 @@ static void test_csts_waits_for_commands(void **state)
 
 static void connect_begin(struct fake_connecting *c, struct fake_conn *to)
 {
-	fake_open(to, &workers[0], &listeners[0], "127.0.0.1");
+	fake_open(to, &workers[0], listeners[0], "127.0.0.1");
 	fake_connect_begin(c, to, &fake_host, ADMIN_NQN, 0, NVMF_CNTLID_DYNAMIC, 0);
 }
 

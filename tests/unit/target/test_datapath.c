@@ -4,7 +4,7 @@
 
 #include "target/datapath.h"
 
-enum { FACTS = 10 };
+enum { FACTS = 12 };
 
 static struct datapath_facts facts_of(unsigned bits)
 {
@@ -19,13 +19,31 @@ static struct datapath_facts facts_of(unsigned bits)
 		.backend_fixed = { bits & 128, "backend not fixed" },
 		.area_reachable = { bits & 256, "not pinnable" },
 		.zcrx_copy = { bits & 512, "not asked for" },
+		.rdma = bits & 1024,
+		.rdma_dmabuf = { bits & 2048, "no dma-bufs" },
 	};
 
 	return facts;
 }
 
-static void check_receive(unsigned bits, const struct datapath *path)
+static void check_rdma(unsigned bits, const struct datapath *path)
 {
+	bool dmabuf = bits & 2048;
+	const char *why = dmabuf ? "" : "no dma-bufs";
+
+	assert_int_equal(path->receive,
+			 dmabuf ? DATAPATH_RECEIVE_RDMA_DMABUF : DATAPATH_RECEIVE_RDMA);
+	assert_int_equal(path->transmit,
+			 dmabuf ? DATAPATH_TRANSMIT_RDMA_DMABUF : DATAPATH_TRANSMIT_RDMA);
+	assert_string_equal(path->receive_why, why);
+	assert_string_equal(path->transmit_why, why);
+	assert_true(datapath_is_zerocopy(path));
+}
+
+static void check_stream(unsigned bits, const struct datapath *path)
+{
+	assert_int_equal(path->transmit, bits & 4 ? DATAPATH_TRANSMIT_ZC : DATAPATH_TRANSMIT_SEND);
+	assert_string_equal(path->transmit_why, bits & 4 ? "" : "no send_zc");
 	if (bits & 512) {
 		assert_int_equal(path->receive, DATAPATH_RECEIVE_ZCRX_COPY);
 		assert_string_not_equal(path->receive_why, "");
@@ -79,11 +97,11 @@ static void every_combination(void **state)
 
 		memset(&path, 0xa5, sizeof(path));
 		datapath_choose(&facts, &path);
-		check_receive(bits, &path);
+		if (bits & 1024)
+			check_rdma(bits, &path);
+		else
+			check_stream(bits, &path);
 		check_storage(bits, &path);
-		assert_int_equal(path.transmit,
-				 bits & 4 ? DATAPATH_TRANSMIT_ZC : DATAPATH_TRANSMIT_SEND);
-		assert_string_equal(path.transmit_why, bits & 4 ? "" : "no send_zc");
 	}
 }
 
@@ -94,6 +112,10 @@ static void names_are_distinct(void **state)
 		for (int k = 0; k < i; k++)
 			assert_string_not_equal(datapath_storage_name((enum datapath_storage)i),
 						datapath_storage_name((enum datapath_storage)k));
+	assert_string_equal(datapath_receive_name(DATAPATH_RECEIVE_RDMA_DMABUF), "rdma-dmabuf");
+	assert_string_equal(datapath_receive_name(DATAPATH_RECEIVE_RDMA), "rdma");
+	assert_string_equal(datapath_transmit_name(DATAPATH_TRANSMIT_RDMA_DMABUF), "rdma-dmabuf");
+	assert_string_equal(datapath_transmit_name(DATAPATH_TRANSMIT_RDMA), "rdma");
 	assert_string_equal(datapath_receive_name(DATAPATH_RECEIVE_RECV), "recv");
 	assert_string_equal(datapath_receive_name(DATAPATH_RECEIVE_ZCRX), "zcrx");
 	assert_string_equal(datapath_receive_name(DATAPATH_RECEIVE_ZCRX_DEVICE), "zcrx-device");

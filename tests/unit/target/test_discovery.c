@@ -19,9 +19,9 @@ struct want {
 static struct listener *listener_at(const char *address, uint16_t port)
 {
 	for (unsigned i = 0; i < n_listeners; i++)
-		if (listeners[i].config->port == port &&
-		    !strcmp(listeners[i].config->address, address))
-			return &listeners[i];
+		if (listeners[i]->config->port == port &&
+		    !strcmp(listeners[i]->config->address, address))
+			return listeners[i];
 	fail_msg("no listener on %s port %u", address, port);
 	return NULL;
 }
@@ -139,7 +139,7 @@ static void test_generation(void **state)
 	uint64_t before, after;
 
 	(void)state;
-	attach(&fake_host, &listeners[0], "127.0.0.1");
+	attach(&fake_host, listeners[0], "127.0.0.1");
 	assert_int_equal(admin_set_feature(&conn, NVME_FEAT_ASYNC_EVENT, NVME_AEN_DISCOVERY), 0);
 	admin_begin(&conn, &(struct admin){ .opcode = NVME_ADMIN_ASYNC_EVENT }, &event);
 	read_log();
@@ -177,7 +177,7 @@ static void test_pieces(void **state)
 	uint8_t header[20];
 
 	(void)state;
-	attach(&fake_host, &listeners[0], "127.0.0.1");
+	attach(&fake_host, listeners[0], "127.0.0.1");
 	read_log();
 	assert_int_equal(admin_log(&conn, NVME_LOG_DISCOVERY, 0, 0, 0, sizeof(header), header), 0);
 	assert_memory_equal(header, &wire.header, sizeof(header));
@@ -198,7 +198,7 @@ static void test_commands(void **state)
 	struct fake_call event;
 
 	(void)state;
-	attach(&fake_host, &listeners[0], "127.0.0.1");
+	attach(&fake_host, listeners[0], "127.0.0.1");
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
 		if (opcode == NVME_OPCODE_FABRICS || memchr(have, (int)opcode, sizeof(have)))
 			continue;
@@ -217,7 +217,7 @@ static void test_unique_name(void **state)
 	(void)state;
 	snprintf(fake_config.discovery.nqn, sizeof(fake_config.discovery.nqn), "%s",
 		 "nqn.2014-08.io.example:discovery");
-	attach(&fake_host, &listeners[0], "127.0.0.1");
+	attach(&fake_host, listeners[0], "127.0.0.1");
 	read_log();
 	assert_string_equal(wire.header.entries[0].subnqn, "nqn.2014-08.io.example:discovery");
 	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, &id), 0);

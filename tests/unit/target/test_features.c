@@ -303,7 +303,7 @@ static void test_write_protect(void **state)
 	assert_false(fake_is_done(&event)); /* nothing has changed */
 	assert_int_equal(protect(1, 1), 0);
 	assert_int_equal(admin_finish(&event), 0);
-	assert_true(subsystems[1].ns[1]->read_only);
+	assert_true(subsystems[1]->ns[1]->read_only);
 	assert_int_equal(protection(1, CURRENT), 0);
 	assert_int_equal(admin_dw0, 1);
 	assert_int_equal(protection(1, DEFAULT), 0);
@@ -312,7 +312,7 @@ static void test_write_protect(void **state)
 	assert_int_equal(admin_dw0, NVME_FEAT_CAP_CHANGEABLE | NVME_FEAT_CAP_PER_NS);
 	assert_int_equal(protect(1, 2), DNR(NVME_SC_INVALID_FIELD));
 	assert_int_equal(protect(1, 0), 0);
-	assert_false(subsystems[1].ns[1]->read_only);
+	assert_false(subsystems[1]->ns[1]->read_only);
 	/* Read-only by configuration. */
 	assert_int_equal(protect(1024, 1), 0);
 	assert_int_equal(protect(1024, 0), DNR(NVME_SC_FEATURE_NOT_CHANGEABLE));

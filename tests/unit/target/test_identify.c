@@ -159,11 +159,14 @@ static void test_command_sets(void **state)
 	assert_int_equal(admin_run(&conn, iocs), DNR(NVME_SC_INVALID_FIELD));
 }
 
-/* Where one NVMe drive is all of a subsystem, hosts see its names, unless the file has others. */
+/*
+ * Where one NVMe drive is all of a subsystem when it comes, hosts see its names, unless the file has others,
+ * and go on to see them when namespaces come and go.
+ */
 static void test_drive(void **state)
 {
 	const struct nvme_id_ctrl *id = (const void *)data;
-	struct subsys *subsys = &subsystems[1];
+	struct subsys *subsys = subsystems[1];
 	struct backend_identity *drive = &subsys->ns[subsys->max_nsid]->backend->identity;
 	uint32_t n_ns = subsys->n_ns;
 
@@ -173,9 +176,16 @@ static void test_drive(void **state)
 	assert_memory_equal(id->mn, "Sluice NVMe-oF target ", 22);
 	subsys->n_ns = 1;
 	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, data), 0);
+	assert_memory_equal(id->mn, "Sluice NVMe-oF target ", 22);
+	subsys_settle(subsys);
+	subsys->n_ns = n_ns;
+	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, data), 0);
 	assert_memory_equal(id->mn, "Big Drive                               ", 40);
 	assert_memory_equal(id->fr, "FW7     ", 8);
-	subsys->n_ns = n_ns;
+	subsys_settle(subsys);
+	assert_int_equal(admin_identify(&conn, NVME_CNS_CTRL, 0, 0, data), 0);
+	assert_memory_equal(id->mn, "Sluice NVMe-oF target ", 22);
+	assert_memory_equal(id->fr, SLUICE_VERSION, strlen(SLUICE_VERSION));
 	drive->valid = false;
 }
 
@@ -248,7 +258,7 @@ static int refresh_gone(struct backend *backend)
 static void test_gone_namespace(void **state)
 {
 	const struct nvme_id_ns_indep *indep = (const void *)data;
-	struct backend *backend = subsystems[1].ns[1]->backend;
+	struct backend *backend = subsystems[1]->ns[1]->backend;
 	const struct backend_ops *ops = backend->ops;
 	struct backend_ops gone = *ops;
 	struct fake_call event;

@@ -185,10 +185,10 @@ static void errors_of_the_backend(void **state)
 	/* The right command, and nothing else. */
 	assert_int_equal(read_at(4, 9, 1, b), 0);
 	ns_stats_sum(io_ns(4), &after);
-	assert_int_equal(after.errors - before.errors, 5 * ARRAY_SIZE(rows));
+	assert_int_equal(after.io.errors - before.io.errors, 5 * ARRAY_SIZE(rows));
 	assert_int_equal(after.media_errors - before.media_errors, 5);
-	assert_int_equal(after.reads - before.reads, 1);
-	assert_int_equal(after.read_bytes - before.read_bytes, IO_BLOCK);
+	assert_int_equal(after.io.done[STATS_READ] - before.io.done[STATS_READ], 1);
+	assert_int_equal(after.io.bytes[STATS_READ] - before.io.bytes[STATS_READ], IO_BLOCK);
 }
 
 static void counters(void **state)
@@ -203,15 +203,15 @@ static void counters(void **state)
 	assert_int_equal(io_run((struct io){ NVME_IO_FLUSH, .nsid = 2 }), 0);
 	assert_int_equal(io_run((struct io){ NVME_IO_VERIFY, .nsid = 2, .nlb = 1 }), 0);
 	ns_stats_sum(io_ns(2), &after);
-	assert_int_equal(after.writes - before.writes, 1);
-	assert_int_equal(after.written_bytes - before.written_bytes, 8 * IO_BLOCK);
-	assert_int_equal(after.reads - before.reads, 2);
-	assert_int_equal(after.read_bytes - before.read_bytes, 6 * IO_BLOCK);
-	assert_int_equal(after.flushes - before.flushes, 1);
-	assert_int_equal(after.other - before.other, 1);
-	assert_int_equal(after.errors - before.errors, 0);
-	assert_int_equal(io_conn[0].queue.stats.read_bytes, 4 * IO_BLOCK);
-	assert_int_equal(io_conn[0].queue.stats.written_bytes, 8 * IO_BLOCK);
+	assert_int_equal(after.io.done[STATS_WRITE] - before.io.done[STATS_WRITE], 1);
+	assert_int_equal(after.io.bytes[STATS_WRITE] - before.io.bytes[STATS_WRITE], 8 * IO_BLOCK);
+	assert_int_equal(after.io.done[STATS_READ] - before.io.done[STATS_READ], 2);
+	assert_int_equal(after.io.bytes[STATS_READ] - before.io.bytes[STATS_READ], 6 * IO_BLOCK);
+	assert_int_equal(after.io.done[STATS_FLUSH] - before.io.done[STATS_FLUSH], 1);
+	assert_int_equal(after.io.done[STATS_OTHER] - before.io.done[STATS_OTHER], 1);
+	assert_int_equal(after.io.errors - before.io.errors, 0);
+	assert_int_equal(io_conn[0].queue.stats.io.bytes[STATS_READ], 6 * IO_BLOCK);
+	assert_int_equal(io_conn[0].queue.stats.io.bytes[STATS_WRITE], 8 * IO_BLOCK);
 }
 
 /* ---------------------------------------------------------------------------------------- Flush */
@@ -239,7 +239,7 @@ static void flush_of_all_namespaces(void **state)
 	assert_int_equal(io_run((struct io){ NVME_IO_FLUSH, .nsid = 9 }), NVME_SC_INTERNAL);
 	assert_int_equal(io_run((struct io){ NVME_IO_FLUSH, .nsid = NVME_NSID_ALL }), 0);
 	ns_stats_sum(io_ns(3), &after);
-	assert_int_equal(after.flushes - before.flushes, 2);
+	assert_int_equal(after.io.done[STATS_FLUSH] - before.io.done[STATS_FLUSH], 2);
 }
 
 /* --------------------------------------------------------------------------------- Write Zeroes */

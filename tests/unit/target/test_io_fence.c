@@ -76,6 +76,28 @@ static void mapped_writes_wait_too(void **state)
 	stored(1, 5, 1, a);
 }
 
+/* Where fused commands are used, a write whose data does not come is not in their way. */
+static void withheld_data_holds_nobody_up(void **state)
+{
+	struct io write = { NVME_IO_WRITE, .nsid = 1, .slba = 5, .nlb = 1, .in = a };
+	static struct fake_call early;
+
+	(void)state;
+	memset(c, 0x77, sizeof(c));
+	plain_write(1, 5, 1, c);
+	begin(compare_of(1, 5, 1, c), write_of(1, 5, 1, b));
+	ends(0, 0);
+	io_conn[1].hold_fetch = true;
+	io_begin(&io_conn[1], &write, &early);
+	begin(compare_of(1, 5, 1, b), write_of(1, 5, 1, c));
+	ends(0, 0);
+	assert_false(fake_is_done(&early));
+	stored(1, 5, 1, c);
+	io_release_fetches(&io_conn[1]);
+	assert_int_equal(fake_finish(&early), 0);
+	stored(1, 5, 1, a);
+}
+
 /* A mapped write whose data is damaged lets go of its blocks. */
 static void mapped_write_that_fails(void **state)
 {
@@ -110,6 +132,181 @@ static void aborted_outside(void **state)
 	assert_int_equal(fake_finish(&waits), NVME_SC_ABORT_REQUESTED);
 	ends(0, 0);
 	stored(3, 0, 1, b);
+}
+
+/* Says that a connection's host has fallen silent, or is there again. */
+static void silent_set(struct fake_conn *conn, bool silent)
+{
+	conn->queue.ctrl->silent = silent;
+	queue_suspect_post(&conn->queue);
+	fake_settle(conn->queue.worker);
+}
+
+/* What a host that has fallen silent is writing is finished before anybody else writes there. */
+static void lost_writes_come_first(void **state)
+{
+	struct io old = { NVME_IO_WRITE, .nsid = 3, .slba = 8, .nlb = 8, .in = a };
+	struct io new = { NVME_IO_WRITE, .nsid = 3, .slba = 14, .nlb = 2, .in = b };
+	struct io beside = { NVME_IO_WRITE, .nsid = 3, .slba = 16, .nlb = 1, .in = b };
+	static struct fake_call early, late[2];
+
+	(void)state;
+	io_begin(&io_conn[1], &old, &early);
+	silent_set(&io_conn[1], true);
+	for (unsigned i = 0; i < 2; i++)
+		io_begin(&io_conn[i], &new, &late[i]);
+	assert_int_equal(io_run_on(&io_conn[0], beside), 0);
+	/* A pair closes the fence and opens it again: they wait as before. */
+	memset(c, 0, sizeof(c));
+	begin(compare_of(3, 20, 1, c), write_of(3, 20, 1, b));
+	ends(0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		fake_settle(&workers[i % 2]);
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(fake_is_done(&late[i]));
+	abort_call(&early);
+	assert_int_equal(fake_finish(&early), NVME_SC_ABORT_REQUESTED);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(fake_finish(&late[i]), 0);
+	stored(3, 14, 2, b);
+	assert_false(namespaces[2]->fenced);
+	silent_set(&io_conn[1], false);
+}
+
+/* Ranges of any length, wherever they begin, and nobody waits who is beside. */
+static void lost_writes_anywhere(void **state)
+{
+	static const struct {
+		uint64_t slba;
+		uint32_t nlb;
+		bool waits;
+	} late[] = {
+		{ 0, 1, false },       { 4090, 6, false },    { 4090, 7, true },
+		{ 4103, 1, true },     { 4104, 1, false },    { 0, 30000, true },
+		{ 8000, 1, false },    { 11999, 2, true },    { 12010, 1, false },
+		{ 4104, 7896, false }, { 4104, 7897, true },  { 14999, 1, false },
+		{ 15000, 1, true },    { 20999, 5000, true }, { 21000, 5000, false },
+	};
+	struct io old[] = {
+		{ NVME_IO_WRITE_ZEROES, .nsid = 6, .slba = 4096, .nlb = 8 },
+		{ NVME_IO_WRITE_ZEROES, .nsid = 6, .slba = 12000, .nlb = 10 },
+		{ NVME_IO_WRITE_ZEROES, .nsid = 6, .slba = 15000, .nlb = 6000 },
+	};
+	static struct fake_call early[ARRAY_SIZE(old)], call;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(old); i++)
+		io_begin(&io_conn[1], &old[i], &early[i]);
+	silent_set(&io_conn[1], true);
+	for (unsigned i = 0; i < ARRAY_SIZE(late); i++) {
+		struct io io = { NVME_IO_WRITE_ZEROES, .nsid = 6, .slba = late[i].slba,
+				 .nlb = late[i].nlb };
+
+		io_begin(&io_conn[0], &io, &call);
+		if (late[i].waits)
+			assert_true(abort_call(&call));
+		assert_int_equal(fake_finish(&call), late[i].waits ? NVME_SC_ABORT_REQUESTED : 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(old); i++) {
+		abort_call(&early[i]);
+		assert_int_equal(fake_finish(&early[i]), NVME_SC_ABORT_REQUESTED);
+	}
+	assert_false(namespaces[5]->fenced);
+	silent_set(&io_conn[1], false);
+}
+
+/* A write that has not begun does not begin: what the host wrote elsewhere may be through already. */
+static void lost_hosts_write_nothing_more(void **state)
+{
+	struct io old = { NVME_IO_WRITE, .nsid = 1, .slba = 8, .nlb = 1, .in = a };
+	struct io new = { NVME_IO_WRITE, .nsid = 1, .slba = 8, .nlb = 1, .in = b };
+	struct io look = { NVME_IO_READ, .nsid = 1, .slba = 8, .nlb = 1, .out = c };
+
+	(void)state;
+	__atomic_store_n(&fake_heard, false, __ATOMIC_RELAXED);
+	silent_set(&io_conn[1], true);
+	assert_int_equal(io_run_on(&io_conn[0], new), 0);
+	assert_int_equal(io_run_on(&io_conn[1], old), NVME_SC_TRANSIENT_TRANSPORT);
+	assert_int_equal(io_run_on(&io_conn[1], look), 0);
+	stored(1, 8, 1, b);
+	assert_memory_equal(c, b, IO_BLOCK);
+	/* It was not lost after all. */
+	__atomic_store_n(&fake_heard, true, __ATOMIC_RELAXED);
+	silent_set(&io_conn[1], false);
+	assert_int_equal(io_run_on(&io_conn[1], old), 0);
+	stored(1, 8, 1, a);
+}
+
+/* Neither does a pair, nor what waits behind another's. */
+static void lost_hosts_compare_nothing_more(void **state)
+{
+	struct io beside = { NVME_IO_WRITE, .nsid = 3, .slba = 1, .nlb = 1, .in = b };
+	static struct fake_call pair[2], late;
+
+	(void)state;
+	__atomic_store_n(&fake_heard, false, __ATOMIC_RELAXED);
+	plain_write(3, 0, 4, a);
+	begin(compare_of(3, 0, 2, a), write_of(3, 0, 2, b));
+	io_begin(&io_conn[1], &beside, &late);
+	io_begin(&io_conn[1], &(struct io){ NVME_IO_COMPARE, NVME_FUSE_FIRST, .nsid = 3, .slba = 2,
+					    .nlb = 1, .in = a }, &pair[0]);
+	io_begin(&io_conn[1], &(struct io){ NVME_IO_WRITE, NVME_FUSE_SECOND, .nsid = 3, .slba = 2,
+					    .nlb = 1, .in = b }, &pair[1]);
+	silent_set(&io_conn[1], true);
+	ends(0, 0);
+	assert_int_equal(fake_finish(&late), NVME_SC_TRANSIENT_TRANSPORT);
+	assert_int_equal(fake_finish(&pair[0]), NVME_SC_TRANSIENT_TRANSPORT);
+	assert_int_equal(fake_finish(&pair[1]), NVME_SC_ABORTED_FAILED_FUSED);
+	/* One that comes as a whole after that. */
+	io_begin(&io_conn[1], &(struct io){ NVME_IO_COMPARE, NVME_FUSE_FIRST, .nsid = 3, .slba = 2,
+					    .nlb = 1, .in = a }, &pair[0]);
+	io_begin(&io_conn[1], &(struct io){ NVME_IO_WRITE, NVME_FUSE_SECOND, .nsid = 3, .slba = 2,
+					    .nlb = 1, .in = b }, &pair[1]);
+	assert_int_equal(fake_finish(&pair[0]), NVME_SC_ABORTED_FAILED_FUSED);
+	assert_int_equal(fake_finish(&pair[1]), NVME_SC_TRANSIENT_TRANSPORT);
+	stored(3, 2, 2, a + 2 * IO_BLOCK);
+	__atomic_store_n(&fake_heard, true, __ATOMIC_RELAXED);
+	silent_set(&io_conn[1], false);
+}
+
+/* A command that its host sent since then tells as well; one that lay there before does not. */
+static void lost_hosts_that_are_heard(void **state)
+{
+	struct io write = { NVME_IO_WRITE, .nsid = 1, .slba = 8, .nlb = 1, .in = a };
+
+	(void)state;
+	__atomic_store_n(&fake_heard, false, __ATOMIC_RELAXED);
+	silent_set(&io_conn[1], true);
+	io_conn[1].queue.traffic = false; /* of Connect */
+	assert_int_equal(io_run_on(&io_conn[1], write), NVME_SC_TRANSIENT_TRANSPORT);
+	assert_false(io_conn[1].queue.traffic);
+	__atomic_store_n(&fake_heard, true, __ATOMIC_RELAXED);
+	assert_int_equal(io_run_on(&io_conn[1], write), 0);
+	assert_true(io_conn[1].queue.traffic);
+	silent_set(&io_conn[1], false);
+}
+
+/* One that waits behind them can be aborted. */
+static void aborted_behind_lost_writes(void **state)
+{
+	struct io write = { NVME_IO_WRITE, .nsid = 3, .slba = 8, .nlb = 1, .in = a };
+	static struct fake_call early, late;
+
+	(void)state;
+	io_begin(&io_conn[1], &write, &early);
+	io_conn[1].queue.ctrl->silent = true;
+	queue_suspect_post(&io_conn[1].queue);
+	silent_set(&io_conn[1], true);
+	io_begin(&io_conn[0], &write, &late);
+	assert_false(fake_is_done(&late));
+	assert_true(abort_call(&late));
+	assert_int_equal(fake_finish(&late), NVME_SC_ABORT_REQUESTED);
+	abort_call(&early);
+	assert_int_equal(fake_finish(&early), NVME_SC_ABORT_REQUESTED);
+	for (unsigned i = 0; i < 4; i++)
+		fake_settle(&workers[i % 2]);
+	assert_false(namespaces[2]->fenced);
+	silent_set(&io_conn[1], false);
 }
 
 /*
@@ -229,8 +426,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(writes_wait_outside),    TEST(writes_before_are_waited_for),
-		TEST(mapped_writes_wait_too), TEST(mapped_write_that_fails),
-		TEST(aborted_outside),	      TEST(no_increment_is_lost),
+		TEST(mapped_writes_wait_too), TEST(withheld_data_holds_nobody_up),
+		TEST(mapped_write_that_fails), TEST(aborted_outside),
+		TEST(lost_writes_come_first), TEST(aborted_behind_lost_writes),
+		TEST(lost_writes_anywhere),   TEST(lost_hosts_write_nothing_more),
+		TEST(lost_hosts_compare_nothing_more),
+		TEST(lost_hosts_that_are_heard),
+		TEST(no_increment_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -35,7 +35,7 @@ static uint16_t get_log(uint8_t page, uint64_t offset, uint32_t len)
 
 /*
  * Every page from every kind of offset: inside, what comes is that part of the page and zeros
- * behind; past the end nothing comes. RAE keeps what reading would change.
+ * behind; past the end nothing comes (CVE-2026-64320). RAE keeps what reading would change.
  */
 static void offsets(uint8_t page, uint32_t len)
 {
@@ -290,13 +290,14 @@ static uint16_t get_endurance(uint16_t endgid)
 static void test_endurance(void **state)
 {
 	const struct nvme_endurance_log *log = (const void *)data;
-	struct ns *ns = subsystems[1].ns[3];
+	struct ns *ns = subsystems[1]->ns[3];
 	static const uint16_t not_there[] = { 0, 2, 4, 1025, 0xffff };
 
 	(void)state;
-	ns->stats[1] = (struct ns_stats){
-		.reads = 5, .read_bytes = 1000000001, .writes = 2, .written_bytes = 1
-	};
+	ns->stats[1] = (struct ns_stats){ .io.done[STATS_READ] = 5,
+					  .io.bytes[STATS_READ] = 1000000001,
+					  .io.done[STATS_WRITE] = 2,
+					  .io.bytes[STATS_WRITE] = 1 };
 	assert_int_equal(get_endurance(3), 0);
 	assert_int_equal(low(log->host_reads), 5);
 	assert_int_equal(low(log->host_writes), 2);
@@ -314,16 +315,20 @@ static void test_endurance(void **state)
 
 static void test_smart(void **state)
 {
-	struct ns *ns = subsystems[1].ns[1], *hidden = subsystems[1].ns[2],
-		  *other = subsystems[1].ns[3];
+	struct ns *ns = subsystems[1]->ns[1], *hidden = subsystems[1]->ns[2],
+		  *other = subsystems[1]->ns[3];
 	static const uint32_t not_there[] = { 2, 4, 1025, 0xfffffffe };
 
 	(void)state;
-	ns->stats[0] = (struct ns_stats){ .reads = 3, .read_bytes = 512000, .media_errors = 1 };
-	ns->stats[1] =
-		(struct ns_stats){ .reads = 4, .read_bytes = 1, .writes = 2, .written_bytes = 1 };
-	other->stats[1] = (struct ns_stats){ .reads = 10, .busy_ns = UINT64_MAX / 2 };
-	hidden->stats[1] = (struct ns_stats){ .reads = 1000 };
+	ns->stats[0] = (struct ns_stats){ .io.done[STATS_READ] = 3,
+					  .io.bytes[STATS_READ] = 512000,
+					  .media_errors = 1 };
+	ns->stats[1] = (struct ns_stats){ .io.done[STATS_READ] = 4,
+					  .io.bytes[STATS_READ] = 1,
+					  .io.done[STATS_WRITE] = 2,
+					  .io.bytes[STATS_WRITE] = 1 };
+	other->stats[1] = (struct ns_stats){ .io.done[STATS_READ] = 10, .busy_ns = UINT64_MAX / 2 };
+	hidden->stats[1] = (struct ns_stats){ .io.done[STATS_READ] = 1000 };
 	assert_int_equal(low(smart(1)->host_reads), 7);
 	assert_int_equal(low(smart(1)->data_units_read), 2); /* rounded up */
 	assert_int_equal(low(smart(1)->data_units_written), 1);
@@ -354,7 +359,7 @@ static sem_t drive_answers;
 
 static int drive_health(struct backend *backend, struct nvme_smart_log *log)
 {
-	bool first = backend == subsystems[1].ns[1]->backend;
+	bool first = backend == subsystems[1]->ns[1]->backend;
 
 	__atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
 	fake_wait(&drive_answers);
@@ -374,7 +379,7 @@ static int drive_health(struct backend *backend, struct nvme_smart_log *log)
 /* A drive may take its time: the worker goes on, and the answer waits for it. */
 static void test_drive_health(void **state)
 {
-	struct backend *backends[] = { subsystems[1].ns[1]->backend, subsystems[1].ns[3]->backend };
+	struct backend *backends[] = { subsystems[1]->ns[1]->backend, subsystems[1]->ns[3]->backend };
 	const struct backend_ops *ops[] = { backends[0]->ops, backends[1]->ops };
 	struct backend_ops with[] = { *ops[0], *ops[1] };
 	const struct nvme_smart_log *log = (const void *)data;
