@@ -10,33 +10,62 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/counter.h"
 #include "base/log.h"
 #include "target/ctrl.h"
-#include "transport/tcp/address.h"
+#include "transport/address.h"
 #include "transport/tcp/tcp.h"
 
 static void conn_timer(struct conn *conn, unsigned ms)
 {
 	/* Without memory for the timer the state lasts as long as the peer likes; nothing else breaks. */
 	if (loop_timer_start(conn_loop(conn), &conn->timer, ms * 1000000ull))
-		log_error("%s: no memory for a timer", conn->queue.peer);
+		log_error_about(queue_about(&conn->queue), "%s: no memory for a timer",
+				conn->queue.peer);
+}
+
+void conn_give_up(struct conn *conn)
+{
+	static const struct linger reset = { .l_onoff = 1 };
+
+	counter_add(&conn->queue.worker->stats.host_timeouts, 1);
+	setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	conn_dead(conn);
+}
+
+/* What a connection that has no Connect yet is without. */
+static const char *missing(const struct conn *conn)
+{
+	if (conn->rx.params.initialized)
+		return rx_is_inside(&conn->rx) ? "whole Connect" : "Connect";
+	return rx_is_inside(&conn->rx) ? "whole ICReq" : "ICReq";
 }
 
 static void conn_timed_out(struct timer *timer)
 {
 	struct conn *conn = container_of(timer, struct conn, timer);
-	static const struct linger reset = { .l_onoff = 1 };
 
-	if (conn->state == CONN_DEAD) {
+	switch (conn->state) {
+	case CONN_DEAD:
 		conn_reset(conn);
-		return;
+		break;
+	case CONN_OPEN:
+		log_peer(queue_about(&conn->queue),
+			 "%s: no %s within %u seconds; closing the connection", conn->queue.peer,
+			 missing(conn), CONNECT_TIMEOUT_MS / 1000);
+		conn_give_up(conn);
+		break;
+	case CONN_TERMINATING:
+		log_peer(queue_about(&conn->queue),
+			 "%s: not closed within %u seconds of its termination; resetting it",
+			 conn->queue.peer, TERM_TIMEOUT_MS / 1000);
+		conn_give_up(conn);
+		break;
+	case CONN_DRAINING:
+	case CONN_LINGERING:
+		conn_dead(conn);
+		break;
 	}
-	if (conn->state == CONN_OPEN)
-		log_peer("%s: no Connect within %u seconds; closing the connection",
-			 conn->queue.peer, CONNECT_TIMEOUT_MS / 1000);
-	if (conn->state == CONN_TERMINATING) /* the peer had its time; now TCP is reset */
-		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	conn_dead(conn);
 }
 
 /*
@@ -90,7 +119,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	if (conn && zcrx)
 		conn->aside.bytes = malloc(TCP_ZCRX_RECEIVE);
 	if (!conn || (zcrx && !conn->aside.bytes)) {
-		log_peer("no memory for a new connection");
+		log_peer(listener_about(listener), "no memory for a new connection");
 		free(conn);
 		close(fd);
 		worker_connection_put(tcp->worker);
@@ -108,6 +137,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 		conn->zc.min = listener->config->send_zc_min;
 	rx_init(&conn->rx, &conn_rx_ops);
 	list_init(&conn->zcrx_starved_link);
+	list_init(&conn->asked);
 	list_init(&conn->r2t_wait);
 	list_init(&conn->r2t_send);
 	list_init(&conn->tx_ready);
@@ -133,6 +163,7 @@ void conn_dead(struct conn *conn)
 	if (conn->state == CONN_DEAD)
 		return;
 	conn->state = CONN_DEAD;
+	queue_lost(&conn->queue);
 	loop_timer_stop(conn_loop(conn), &conn->timer);
 	shutdown(conn->fd, SHUT_RDWR); /* ends what is in flight in the ring */
 	if (conn->rx_armed)
@@ -155,9 +186,11 @@ void conn_reset(struct conn *conn)
 
 void conn_fault(struct conn *conn, const struct pdu_fault *fault)
 {
-	log_peer("%s: %s (FES %u, %s, FEI %u); terminating the connection", conn->queue.peer,
+	log_peer(queue_about(&conn->queue),
+		 "%s: %s (FES %u, %s, FEI %u); terminating the connection", conn->queue.peer,
 		 fault->what, fault->fes, pdu_fes_name(fault->fes), fault->fei);
 	conn->state = CONN_TERMINATING;
+	queue_lost(&conn->queue);
 	conn->term_len = pdu_encode_term(conn->term, fault, conn->rx.hdr,
 					 MIN(conn->rx.hdr_have, (uint32_t)PDU_HLEN_MAX));
 	conn_timer(conn, TERM_TIMEOUT_MS);
@@ -190,10 +223,10 @@ static void conn_gone(struct conn *conn)
 	loop_timer_stop(conn_loop(conn), &conn->timer);
 	conn->source->drop_held(conn);
 	conn_credit_end(conn);
+	queue_gone(&conn->queue);
 	/* What is unread goes now: a disk may hold the last command for ever. */
 	close(conn->fd);
 	conn->fd = -1;
-	queue_gone(&conn->queue);
 	list_splice_tail(&live, &conn->queue.live);
 	while ((node = list_pop(&live))) {
 		struct cmd *cmd = list_entry(node, struct cmd, link);

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/sysfs.h"
 #include "transport/nic/nic.h"
-#include "transport/tcp/address.h"
+#include "transport/address.h"
 #include "transport/tcp/tcp.h"
 
 enum {
@@ -167,7 +167,7 @@ static uint32_t buffer_auto(const struct interface *interface, const struct work
 }
 
 static int nic_queue_open(const struct interface *interface, unsigned index, unsigned part,
-			  const struct config *config, unsigned *wait_ms, struct nic_why *why)
+			  unsigned *wait_ms, struct nic_why *why)
 {
 	struct worker *worker = &workers[index];
 	struct zcrx_options options = {
@@ -175,7 +175,7 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 		.ifindex = nic_ifindex(interface->nic),
 		.queue = nic_queue(interface->nic, index),
 		.buffer = interface->config->buffer,
-		.keepers = config->n_namespaces,
+		.keepers = workers[0].backends,
 		.wait_ms = wait_ms,
 	};
 	int rc;
@@ -205,8 +205,7 @@ static int nic_queue_open(const struct interface *interface, unsigned index, uns
 	return rc;
 }
 
-static void nic_queues_open(struct interface *interface, unsigned part, const struct config *config,
-			    unsigned *wait_ms)
+static void nic_queues_open(struct interface *interface, unsigned part, unsigned *wait_ms)
 {
 	unsigned n = 0, all = nic_queues(interface->nic), refused = 0;
 	const char *name = interface->config->name;
@@ -214,7 +213,7 @@ static void nic_queues_open(struct interface *interface, unsigned part, const st
 
 	/* Connections of a worker whose queue is refused go by recv: that queue is an ordinary one. */
 	for (unsigned i = 0; i < all; i++) {
-		if (nic_queue_open(interface, i, part, config, wait_ms, &why))
+		if (nic_queue_open(interface, i, part, wait_ms, &why))
 			refused = nic_queue(interface->nic, i);
 		else
 			n++;
@@ -253,7 +252,7 @@ static void interface_start(struct interface *interface, unsigned part, const st
 			    const char *state_dir, unsigned *absent_ms, unsigned *taken_ms)
 {
 	if (!interface_open(interface, config, state_dir, absent_ms))
-		nic_queues_open(interface, part, config, taken_ms);
+		nic_queues_open(interface, part, taken_ms);
 	if (!interface->nic) {
 		log_warning("no zero-copy receive: %s", interface->why.s);
 		return;
@@ -299,7 +298,7 @@ void tcp_queues_open(const struct config *config)
 	unsigned absent_ms = ABSENT_WAIT_MS, taken_ms = TAKEN_WAIT_MS;
 	struct zcrx_options options = {
 		.dmabuf_fd = -1,
-		.keepers = config->n_namespaces,
+		.keepers = workers[0].backends,
 		.wait_ms = &taken_ms,
 	};
 	char path[sizeof(config->daemon.control_socket)];
@@ -484,6 +483,7 @@ static void queue_describe(const struct zcrx *zcrx, const char *name, struct jso
 		{ "chunks", chunks->n },
 		{ "chunk_bytes", UINT64_C(1) << chunks->shift },
 		{ "chunks_held", counter_get(&chunks->held) },
+		{ "chunks_held_max", counter_get(&chunks->held_max) },
 		{ "fragments", counter_get(&zcrx->stats.fragments) },
 		{ "bytes", counter_get(&zcrx->stats.bytes) },
 		{ "placed_bytes", counter_get(&zcrx->stats.placed_bytes) },

@@ -114,6 +114,7 @@ static enum rx_verdict capsule_verdict(struct conn *conn)
 		}
 		return RX_GO;
 	}
+	stall_paused(conn);
 	return RX_PAUSE; /* waits for memory; conn_fetch() resumes */
 }
 
@@ -134,6 +135,7 @@ static enum rx_verdict capsule(struct conn *conn)
 	tcmd->received = 0;
 	tcmd->granted = 0;
 	tcmd->digest_bad = false;
+	list_init(&tcmd->asked_link);
 	list_init(&tcmd->r2t_link);
 	list_init(&tcmd->tx_link);
 	cmd->sqe = pdu->sqe;
@@ -180,7 +182,8 @@ static enum rx_verdict h2c_term(struct conn *conn)
 	const struct pdu_term *pdu = (const struct pdu_term *)conn->rx.hdr;
 	unsigned fes = le16_get(pdu->fes);
 
-	log_peer("%s: the host terminates the connection: FES %u (%s), FEI %u", conn->queue.peer,
+	log_peer(queue_about(&conn->queue),
+		 "%s: the host terminates the connection: FES %u (%s), FEI %u", conn->queue.peer,
 		 fes, pdu_fes_name(fes), le32_get(pdu->fei));
 	conn_dead(conn);
 	return RX_STOP;
@@ -244,8 +247,7 @@ static void on_payload(struct rx *rx, bool digest_ok)
 	conn->payload = NULL;
 	if (!tcmd)
 		return; /* dropped */
-	counter_add(&conn->queue.stats.staged_bytes, rx->copied_bytes);
-	counter_add(&conn->queue.stats.placed_bytes, rx->placed_bytes);
+	stats_payload(&tcmd->cmd, rx->placed_bytes, rx->copied_bytes);
 	if (conn->zcrx) {
 		counter_add(&conn->zcrx->stats.staged_bytes, rx->copied_bytes);
 		counter_add(&conn->zcrx->stats.placed_bytes, rx->placed_bytes);
@@ -259,6 +261,10 @@ static void on_payload(struct rx *rx, bool digest_ok)
 		conn->r2t_outstanding -= rx->layout.data_len;
 		credit_arrived(conn, rx->layout.data_len);
 		conn->credit_pdu = 0;
+		if (tcmd->received < tcmd->granted)
+			stall_asked(conn, tcmd);
+		else
+			list_del(&tcmd->asked_link);
 		if (tcmd->received == tcmd->granted && tcmd->granted < tcmd->cmd.data_len)
 			list_add_tail(&conn->r2t_wait, &tcmd->r2t_link);
 		conn_grant(conn);
@@ -379,6 +385,7 @@ size_t conn_received(struct conn *conn, const void *buf, size_t len, const struc
 	len = rx_feed(&conn->rx, buf, len, fragment);
 	if (conn->payload && conn->rx.state == RX_PAYLOAD && !conn->payload->cmd.in_capsule)
 		credit_arrived(conn, conn->rx.layout.data_len - conn->rx.left);
+	stall_heard(conn);
 	return len;
 }
 
@@ -395,6 +402,7 @@ void conn_resume(struct conn *conn)
 {
 	if (conn->state >= CONN_TERMINATING || conn->rx.state != RX_JUDGE)
 		return;
+	stall_resumed(conn);
 	rx_resume(&conn->rx);
 	conn->source->offer_held(conn);
 	conn_receive(conn);

@@ -67,6 +67,14 @@ size_t rx_feed(struct rx *rx, const void *buf, size_t len, const struct span *fr
 /* Asks ops->header again about the header that was paused at. */
 void rx_resume(struct rx *rx);
 
+/* Part of a PDU is there, and the rest has to come. */
+static inline bool rx_is_inside(const struct rx *rx)
+{
+	if (rx->state == RX_COMMON)
+		return rx->hdr_have;
+	return rx->state != RX_JUDGE && rx->state != RX_STOPPED;
+}
+
 /* Payload bytes that may be received straight to rx->dest at rx->dest_offset; 0: none. */
 uint32_t rx_placeable(const struct rx *rx);
 

@@ -60,6 +60,7 @@ static void batch_r2t(struct conn *conn, struct tx_batch *batch, struct tcp_cmd 
 	pdu_encode_r2t(pdu, le16_get(tcmd->cmd.sqe.cid), tcmd->cmd.tag, tcmd->r2t_offset,
 		       tcmd->r2t_len, conn->hdgst);
 	header_digest(conn, pdu, PDU_HLEN_R2T);
+	stall_asked(conn, tcmd);
 }
 
 static void batch_rsp(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
@@ -182,6 +183,7 @@ void conn_send(struct conn *conn)
 	list_init(&batch->cmds);
 	batch_fill(conn, batch);
 	assert(batch->left);
+	stall_sending(conn);
 	if (!zc_submit(conn))
 		batch_submit(conn);
 }

@@ -114,9 +114,11 @@ static void recv_failed(struct conn *conn, int res)
 		conn_receive(conn);
 	} else {
 		if (res == -EFAULT)
-			log_peer("%s: packets came by a queue that a NIC has for zero-copy receive; "
-				 "closing the connection",
-				 conn->queue.peer);
+			log_peer(
+				queue_about(&conn->queue),
+				"%s: packets came by a queue that a NIC has for zero-copy receive; "
+				"closing the connection",
+				conn->queue.peer);
 		conn_dead(conn);
 	}
 }
@@ -146,6 +148,7 @@ static void recv_done(struct op *op, int res, uint32_t flags)
 		uint32_t n = MIN(place, (uint32_t)res);
 
 		rx_placed(&conn->rx, n);
+		stall_heard(conn);
 		res -= (int)n;
 	}
 	if (res > 0)

@@ -119,19 +119,24 @@ static void conn_starved(struct conn *conn)
 	if (!conn->zcrx_starved_ns)
 		conn->zcrx_starved_ns = now;
 	if (!zcrx->copies) {
-		log_peer("%s: packets came that the NIC did not place, and the kernel cannot copy to a dma-buf; "
-			 "closing the connection",
-			 conn->queue.peer);
+		log_peer(
+			queue_about(&conn->queue),
+			"%s: packets came that the NIC did not place, and the kernel cannot copy to a dma-buf; "
+			"closing the connection",
+			conn->queue.peer);
 	} else if (ended) {
-		log_peer("%s: no chunk of the receive area for %u s; closing the connection (raise [memory] "
-			 "receive)",
-			 conn->queue.peer, STARVED_MAX_S);
+		log_peer(
+			queue_about(&conn->queue),
+			"%s: no chunk of the receive area for %u s; closing the connection (raise [memory] "
+			"receive)",
+			conn->queue.peer, STARVED_MAX_S);
 	} else {
 		list_add_tail(&zcrx->starved, &conn->zcrx_starved_link);
 		if (timer_running(&zcrx->retry) ||
 		    !loop_timer_start(zcrx->loop, &zcrx->retry, RETRY_NS))
 			return;
-		log_error("%s: no memory for a timer", conn->queue.peer);
+		log_error_about(queue_about(&conn->queue), "%s: no memory for a timer",
+				conn->queue.peer);
 	}
 	counter_add(&zcrx->stats.closed, 1);
 	conn_dead(conn);
@@ -164,8 +169,10 @@ static void receive_ended(struct conn *conn, int res)
 	case -EINTR:
 		break;
 	case -EFAULT:
-		log_peer("%s: packets came by another queue of the NIC than the connection is for; closing it",
-			 conn->queue.peer);
+		log_peer(
+			queue_about(&conn->queue),
+			"%s: packets came by another queue of the NIC than the connection is for; closing it",
+			conn->queue.peer);
 		conn_dead(conn);
 		return;
 	default:
@@ -238,9 +245,11 @@ static void hog_close(struct tcp_worker *tcp, struct zcrx *zcrx)
 	}
 	if (taken < size / 4 * 3 || most < size >> HOG_SHIFT)
 		return;
-	log_peer("%s: %llu KiB that it sent cannot be read yet, and the NIC has no memory left to receive to; "
-		 "closing the connection",
-		 hog->queue.peer, (unsigned long long)most >> 10);
+	log_peer(
+		queue_about(&hog->queue),
+		"%s: %llu KiB that it sent cannot be read yet, and the NIC has no memory left to receive to; "
+		"closing the connection",
+		hog->queue.peer, (unsigned long long)most >> 10);
 	counter_add(&zcrx->stats.closed, 1);
 	conn_dead(hog);
 }

@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "target/ctrl.h"
-#include "transport/tcp/address.h"
+#include "transport/address.h"
 
 enum {
 	ACCEPT_AGAIN_MS = 100,
@@ -38,6 +38,7 @@ static int tcp_worker_init(struct worker *worker)
 	list_init(&tcp->conns);
 	list_init(&tcp->arrivals);
 	list_init(&tcp->dirty);
+	timer_init(&tcp->watch, stall_watch);
 	rc = recv_worker_init(tcp);
 	if (rc)
 		goto fail;
@@ -57,6 +58,7 @@ static void tcp_worker_fini(struct worker *worker)
 {
 	struct tcp_worker *tcp = tcp_of(worker);
 
+	loop_timer_stop(&worker->loop, &tcp->watch);
 	tcp_queues_fini(tcp);
 	zc_worker_fini(tcp);
 	recv_worker_fini(tcp);
@@ -109,6 +111,7 @@ static void arrival_drop(struct arrival *arrival)
 {
 	close(arrival->fd);
 	worker_connection_put(arrival->worker);
+	listener_put(arrival->listener);
 	free(arrival);
 }
 
@@ -121,6 +124,7 @@ static void arrival_deliver(struct msg *msg)
 		return;
 	}
 	conn_open(tcp_of(arrival->worker), arrival->listener, arrival->fd);
+	listener_put(arrival->listener);
 	free(arrival);
 }
 
@@ -191,7 +195,9 @@ static void arrival_wait(struct arrival *arrival)
 	loop_bind(sqe, &arrival->op);
 	timer_init(&arrival->timer, arrival_expired);
 	if (loop_timer_start(&worker->loop, &arrival->timer, CONNECT_TIMEOUT_MS * 1000000ull))
-		log_error("listener %s: no memory for a timer", arrival->listener->config->name);
+		log_error_about(listener_about(arrival->listener),
+				"listener %s: no memory for a timer",
+				arrival->listener->config->name);
 	list_add_tail(&tcp_of(worker)->arrivals, &arrival->link);
 }
 
@@ -209,6 +215,7 @@ static void accepted(struct listener *listener, int fd)
 
 	if (!worker) {
 		log_peer(
+			listener_about(listener),
 			"listener %s: refused a connection, there are as many as [daemon] max_connections "
 			"allows",
 			listener->config->name);
@@ -217,7 +224,8 @@ static void accepted(struct listener *listener, int fd)
 	}
 	arrival = malloc(sizeof(*arrival));
 	if (!arrival) {
-		log_peer("listener %s: no memory for a new connection", listener->config->name);
+		log_peer(listener_about(listener), "listener %s: no memory for a new connection",
+			 listener->config->name);
 		close(fd);
 		worker_connection_put(worker);
 		return;
@@ -228,6 +236,7 @@ static void accepted(struct listener *listener, int fd)
 		.listener = listener,
 		.fd = fd,
 	};
+	listener_get(listener);
 	if (tcp_queues_matter(listener) && !tcp_queues_worker(fd, &again))
 		arrival_wait(arrival);
 	else
@@ -240,6 +249,7 @@ static void accept_arm(struct listener *listener)
 
 	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
 	loop_bind(sqe, &listener->accept_op);
+	listener_get(listener);
 }
 
 static void accept_again(struct timer *timer)
@@ -260,21 +270,24 @@ static void accept_done(struct op *op, int res, uint32_t flags)
 		else
 			close(res);
 	}
-	if ((flags & IORING_CQE_F_MORE) || !listener->accepting)
+	if (flags & IORING_CQE_F_MORE)
+		return;
+	listener_put(listener);
+	if (!listener->accepting)
 		return;
 	if (res >= 0 || res == -ECONNABORTED || res == -EINTR) {
 		accept_arm(listener);
 		return;
 	}
-	log_peer("listener %s: cannot accept: %s", listener->config->name, strerror(-res));
+	log_peer(listener_about(listener), "listener %s: cannot accept: %s", listener->config->name,
+		 strerror(-res));
 	if (loop_timer_start(&listener->worker->loop, &listener->accept_again,
 			     ACCEPT_AGAIN_MS * 1000000ull))
 		accept_arm(listener);
 }
 
-static int tcp_listen(struct listener *listener)
+static int tcp_claim(const struct config_listener *config)
 {
-	const struct config_listener *config = listener->config;
 	struct sockaddr_storage ss;
 	socklen_t len;
 	const int one = 1;
@@ -293,6 +306,15 @@ static int tcp_listen(struct listener *listener)
 		close(fd);
 		return rc;
 	}
+	return fd;
+}
+
+static int tcp_listen(struct listener *listener)
+{
+	int fd = listener->fd < 0 ? tcp_claim(listener->config) : listener->fd;
+
+	if (fd < 0)
+		return fd;
 	listener->fd = fd;
 	listener->accepting = true;
 	listener->accept_op.done = accept_done;
@@ -345,10 +367,13 @@ static void tcp_connected(struct queue *queue)
 
 	loop_timer_stop(conn_loop(conn), &conn->timer);
 	conn_buffer_widen(conn);
-	/* Fabrics commands may bring 8 KiB on any queue (TCP 3.3.2.1). */
+	/*
+	 * Fabrics commands may bring 8 KiB on any queue (TCP 3.3.2.1). As much as Identify has told, of the
+	 * listener of the admin queue.
+	 */
 	if (queue->qid)
 		conn->rx.params.max_capsule_data =
-			MAX(queue->listener->config->in_capsule, (uint32_t)CAPSULE_DATA_ADMIN);
+			MAX(queue->ctrl->listener->config->in_capsule, (uint32_t)CAPSULE_DATA_ADMIN);
 }
 
 static void tcp_resume(struct queue *queue)
@@ -360,11 +385,20 @@ static void tcp_close(struct queue *queue, enum queue_close why)
 {
 	struct conn *conn = conn_of(queue);
 
-	log_debug("%s: closing queue %u: %s", queue->peer, queue->qid, queue_close_name(why));
-	if (why == QUEUE_CLOSE_DISCONNECT || why == QUEUE_CLOSE_REFUSED || why == QUEUE_CLOSE_STOP)
+	log_debug_about(queue_about(queue), "%s: closing queue %u: %s", queue->peer, queue->qid,
+			queue_close_name(why));
+	if (why == QUEUE_CLOSE_DISCONNECT || why == QUEUE_CLOSE_REFUSED || why == QUEUE_CLOSE_STOP ||
+	    why == QUEUE_CLOSE_EVICTED)
 		conn_drain(conn);
 	else
 		conn_dead(conn);
+}
+
+static uint64_t tcp_granted(const struct queue *queue)
+{
+	const struct conn *conn = container_of(queue, struct conn, queue);
+
+	return __atomic_load_n(&conn->r2t_outstanding, __ATOMIC_RELAXED);
 }
 
 static void tcp_describe(const struct queue *queue, struct json_object *object)
@@ -401,6 +435,7 @@ const struct transport_ops tcp_transport = {
 	.worker_fini = tcp_worker_fini,
 	.worker_bytes = tcp_worker_bytes,
 	.connection_bytes = tcp_connection_bytes,
+	.claim = tcp_claim,
 	.listen = tcp_listen,
 	.unlisten = tcp_unlisten,
 	.connected = tcp_connected,
@@ -413,5 +448,7 @@ const struct transport_ops tcp_transport = {
 	.flush = tcp_flush,
 	.drain = tcp_drain,
 	.kill = tcp_kill,
+	.granted = tcp_granted,
+	.heard_since = stall_heard_since,
 	.describe = tcp_describe,
 };

@@ -43,6 +43,8 @@ struct tcp_cmd {
 	uint32_t received;   /* bytes that are in cmd.data */
 	uint32_t granted;    /* bytes asked for by R2Ts so far */
 	bool digest_bad;     /* some data digest was wrong: the command will fail */
+	uint64_t asked_ns;   /* stall.c's clock: since when no byte came that it was asked for */
+	struct list asked_link; /* conn->asked */
 	struct list r2t_link; /* waits for window, or for its R2T to be sent */
 	uint32_t r2t_offset, r2t_len;
 	struct list tx_link;  /* response waits to be sent, or is being sent */
@@ -114,6 +116,14 @@ struct conn {
 	struct list worker_link;
 	struct timer timer; /* of the state that must not last */
 
+	/* Waiting for the host, which has to go on (stall.c). */
+	struct list asked;   /* tcp_cmd.asked_link: data was asked for; the longest silent one first */
+	uint64_t heard_ns;   /* of the clock: since when no byte came */
+	uint64_t sending_ns; /* CLOCK_MONOTONIC: since when no byte of what is being sent was taken */
+	uint64_t acked_bytes;  /* by the peer's TCP, when that was last looked at */
+	uint64_t paused_ns;    /* that parsing has waited for memory, all in all */
+	uint64_t paused_since_ns; /* CLOCK_MONOTONIC; 0: it does not */
+
 	/* Receiving. */
 	const struct byte_source *source;
 	struct rx rx;
@@ -164,6 +174,7 @@ struct tcp_worker {
 	struct list conns;  /* conn.worker_link */
 	struct list arrivals; /* arrival.link: accepted, and not on their worker yet */
 	bool draining;        /* takes no connections any more */
+	struct timer watch;   /* while a connection waits for its host: stall_watch() */
 	struct list dirty;  /* have something to send or to decide at the end of the turn */
 	/* Source recv. */
 	struct io_uring_buf_ring *ring;
@@ -238,6 +249,8 @@ void conn_dead(struct conn *conn);
 void conn_reset(struct conn *conn);
 /* The peer broke the protocol: a termination request, then the end. */
 void conn_fault(struct conn *conn, const struct pdu_fault *fault);
+/* The peer had its time: counts that, and resets the connection. */
+void conn_give_up(struct conn *conn);
 /* No new commands; closes once the old ones are answered. */
 void conn_drain(struct conn *conn);
 /* transport_ops.idle */
@@ -277,6 +290,22 @@ void conn_sent(struct op *op, int res, uint32_t flags);
 void conn_sent_zc(struct conn *conn, int res);
 /* Has the ring give up the batch in flight. */
 void conn_send_cancel(struct conn *conn);
+
+/* --------------------------------------------------------------------------------------- stall.c */
+
+/* The host was asked for data of @tcmd, or sent some and owes more: tcmd->asked_link is in conn->asked. */
+void stall_asked(struct conn *conn, struct tcp_cmd *tcmd);
+/* Bytes came, and were parsed. */
+void stall_heard(struct conn *conn);
+/* A batch goes out. */
+void stall_sending(struct conn *conn);
+/* Parsing waits for memory, which is not the host's to give; it goes on. */
+void stall_paused(struct conn *conn);
+void stall_resumed(struct conn *conn);
+/* tcp_worker.watch expired: ends connections whose hosts had their time. */
+void stall_watch(struct timer *timer);
+/* transport_ops.heard_since: by when the kernel got it, whenever it is read. */
+bool stall_heard_since(const struct queue *queue, uint64_t since_ns);
 
 /* ------------------------------------------------------------------------------------- send_zc.c */
 
