@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Setting an association up in the order of a Linux host, with its checks: sockets, ICReq, Connect,
+ * Setting an association up in the order of a Linux host, with its checks: connections, Connect,
  * enable, Identify, features, I/O queues; and taking it down.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -20,28 +15,7 @@ enum {
 	SHUTDOWN_WAIT_MS = 5000,
 };
 
-/* ---------------------------------------------------------------------------------------- socket */
-
-static int socket_wait(struct initiator *in, int fd)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	int err = 0;
-	int n;
-
-	do
-		n = poll(&pfd, 1, (int)in->options.connect_timeout_ms);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if (n == 0)
-		return -ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len))
-		return -errno;
-	return -err;
-}
-
-static const char *connect_hint(int err)
+const char *initiator_connect_hint(int err)
 {
 	switch (err) {
 	case ECONNREFUSED:
@@ -54,31 +28,6 @@ static const char *connect_hint(int err)
 	default:
 		return "";
 	}
-}
-
-/* A connected socket, or -1 after initiator_fail(). */
-static int socket_open(struct initiator *in)
-{
-	const struct initiator_options *o = &in->options;
-	int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int one = 1;
-	int rc = 0;
-
-	if (fd < 0) {
-		initiator_fail(in, false, "no socket: %s", strerror(errno));
-		return -1;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (const struct sockaddr *)&o->addr, o->addr_len))
-		rc = errno == EINPROGRESS ? socket_wait(in, fd) : -errno;
-	if (!rc) {
-		/* The ring waits for a blocking socket as well, and never reports EAGAIN for it. */
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-		return fd;
-	}
-	initiator_fail(in, true, "%s%s", strerror(-rc), connect_hint(-rc));
-	close(fd);
-	return -1;
 }
 
 /* ----------------------------------------------------------------------------------- queue set-up */
@@ -133,17 +82,9 @@ static int queue_connect(struct initiator *in, struct queue *q)
 
 static int queue_open(struct initiator *in, unsigned qid)
 {
-	struct queue *q = &in->queues[qid];
-	struct pdu_icreq icreq;
-	int fd = socket_open(in);
-	int rc;
+	struct queue *q = in->queues[qid];
+	int rc = in->fabric->queue_open(q);
 
-	if (fd < 0)
-		return -ECONNREFUSED;
-	queue_start(q, fd);
-	wire_encode_icreq(&icreq, in->options.hdgst, in->options.ddgst, in->options.maxr2t);
-	queue_icreq(q, &icreq);
-	rc = initiator_wait(in, &q->ic_done, in->options.connect_timeout_ms, "ICReq");
 	return rc ? rc : queue_connect(in, q);
 }
 
@@ -266,6 +207,7 @@ static int ctrl_enable(struct initiator *in)
 static void id_ctrl_check(struct initiator *in)
 {
 	const struct nvme_id_ctrl *id = &in->id;
+	const char *what = in->fabric->id_fault(id);
 
 	if (le16_get(id->cntlid) != in->cntlid)
 		initiator_fail(in, false, "Identify has CNTLID %04xh, Connect returned %04xh",
@@ -293,6 +235,8 @@ static void id_ctrl_check(struct initiator *in)
 	else if (!in->discovery && (id->sqes != 0x66 || id->cqes != 0x44))
 		initiator_fail(in, false, "SQES %02xh, CQES %02xh: has to be 66h, 44h", id->sqes,
 			       id->cqes);
+	else if (what)
+		initiator_fail(in, false, "%s", what);
 }
 
 /* Descriptors as nvme_parse_ana_log() and nvme_update_ana_state() of Linux want them. */
@@ -436,12 +380,11 @@ static int io_queues_open(struct initiator *in)
 		rc = -EPROTO;
 	}
 	for (unsigned i = 1; i <= in->n_io && !rc; i++) {
-		struct queue *q = &in->queues[i];
+		struct queue *q = in->queues[i];
 
 		q->entries = in->io_entries;
 		q->n_slots = q->entries - 1;
-		/* IOCCSZ counts the 64 bytes of the command too, in units of 16. */
-		q->in_capsule = le32_get(in->id.ioccsz) * 16 - 64;
+		q->in_capsule = in->fabric->in_capsule(&in->id);
 		rc = queue_open(in, i);
 	}
 	return rc;
@@ -469,8 +412,9 @@ int initiator_connect(struct initiator *in)
 	in->discovery = in->options.discovery;
 	in->now_ns = clock_now_ns();
 	in->next_tick_ns = in->now_ns;
-	in->queues[0].in_capsule = 8192;
-	rc = queue_open(in, 0);
+	rc = in->fabric->assoc_open ? in->fabric->assoc_open(in) : 0;
+	if (!rc)
+		rc = queue_open(in, 0);
 	if (!rc)
 		rc = ctrl_enable(in);
 	if (!rc)
@@ -506,14 +450,14 @@ void initiator_fini(struct initiator *in)
 {
 	if (!in)
 		return;
-	if (in->state == INITIATOR_UP && in->queues[0].fd >= 0)
+	if (in->state == INITIATOR_UP && in->queues[0]->open)
 		ctrl_shutdown(in);
 	if (in->ring.ring_fd >= 0) {
 		initiator_teardown(in);
 		io_uring_queue_exit(&in->ring);
 	}
 	for (unsigned i = 0; i < in->n_queues; i++)
-		queue_fini(&in->queues[i]);
+		queue_free(in->queues[i]);
 	free(in->queues);
 	free(in->dirty);
 	free(in);

@@ -22,9 +22,11 @@ enum {
 	ANSWER_MAX = PDU_HLEN_DATA + PDU_HLEN_RSP, /* header bytes that one PDU is answered with */
 	SEND_IOVS = 512,
 	SPIN_CLOCK_EVERY = 64,
+	PLACE_ALIGN = 4096,
+	READY_POLL_US = 200,
 };
 
-/* A turn's answers: headers side by side, payload from the hot buffer. */
+/* A turn's answers: headers side by side, payload from where it lies. */
 struct batch {
 	uint8_t *hdrs;
 	size_t hdrs_len;
@@ -35,6 +37,7 @@ struct batch {
 struct conn {
 	int fd;
 	uint8_t *rx;
+	uint8_t *memory;            /* this connection's part */
 	uint8_t head[PDU_HLEN_CMD]; /* a PDU's first bytes, where a receive cut through them */
 	uint32_t have;
 	uint32_t skip;              /* bytes of the PDU that are still to be dropped */
@@ -42,6 +45,7 @@ struct conn {
 	bool answer_pending;
 	uint16_t sqhd;
 	bool recv_armed, sending, sock_nonempty;
+	bool touched;               /* in server.touched */
 	struct batch fill, out;
 	struct msghdr msg;
 	uint32_t granted;           /* bytes asked for by R2T and not yet here */
@@ -54,8 +58,24 @@ struct server {
 	struct floor_counters *counters;
 	struct io_uring ring;
 	struct conn *conns;
+	struct conn **touched;      /* what has to be looked at before the next wait */
+	unsigned n_touched;
 	uint8_t *hot;
+	uint8_t *memory;
+	uint64_t memory_each;       /* bytes of a connection's part; 0: none */
+	uint64_t random;
 };
+
+/* Where the next @len bytes of payload are, or @hot without memory. */
+static uint8_t *payload_place(struct server *s, struct conn *c, uint32_t len, uint8_t *hot)
+{
+	if (!s->memory_each)
+		return hot;
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	return c->memory + s->random % ((s->memory_each - len) / PLACE_ALIGN + 1) * PLACE_ALIGN;
+}
 
 /* ---------------------------------------------------------------------------------------- answers */
 
@@ -97,7 +117,7 @@ static void answer_data(struct server *s, struct conn *c, uint16_t cid)
 					    .hlen = PDU_HLEN_DATA, .pdo = PDU_HLEN_DATA,
 					    .plen = le32(PDU_HLEN_DATA + s->shape.bs) },
 				   .cccid = le16(cid), .datal = le32(s->shape.bs) };
-	batch_add(&c->fill, s->hot, s->shape.bs);
+	batch_add(&c->fill, payload_place(s, c, s->shape.bs, s->hot), s->shape.bs);
 	if (s->shape.sqflow)
 		answer_rsp(c, cid);
 }
@@ -209,14 +229,23 @@ static void conn_send(struct server *s, struct conn *c)
 	c->sending = true;
 }
 
+static void conn_touch(struct server *s, struct conn *c)
+{
+	if (!c->touched)
+		s->touched[s->n_touched++] = c;
+	c->touched = true;
+}
+
 static void conn_flush(struct server *s, struct conn *c)
 {
 	struct io_uring_sqe *sqe;
 
+	c->touched = false;
 	if (!c->sending)
 		conn_send(s, c);
 	if (c->recv_armed)
 		return;
+	c->rx = payload_place(s, c, FLOOR_RX_SIZE, c->rx);
 	sqe = io_uring_get_sqe(&s->ring);
 	io_uring_prep_recv(sqe, c->fd, c->rx, FLOOR_RX_SIZE, 0);
 	if (!c->sock_nonempty)
@@ -265,8 +294,8 @@ static bool turn(struct server *s)
 	unsigned head, n = 0;
 	bool alive = true;
 
-	for (unsigned i = 0; i < s->shape.queues; i++)
-		conn_flush(s, &s->conns[i]);
+	while (s->n_touched)
+		conn_flush(s, s->touched[--s->n_touched]);
 	io_uring_submit_and_get_events(&s->ring);
 	spin(s);
 	if (!io_uring_cq_ready(&s->ring))
@@ -275,6 +304,7 @@ static bool turn(struct server *s)
 		struct conn *c = (struct conn *)(uintptr_t)(cqe->user_data & ~(uint64_t)1);
 
 		n++;
+		conn_touch(s, c);
 		if (cqe->res <= 0) {
 			alive = false;
 		} else if (cqe->user_data & 1) {
@@ -312,6 +342,22 @@ static void conn_open(struct server *s, struct conn *c, int listener)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+/* As a target's: present from the start, in huge pages if there are any. */
+static void memory_open(struct server *s)
+{
+	size_t len = s->shape.memory;
+
+	if (!len)
+		return;
+	s->memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s->memory == MAP_FAILED)
+		_exit(1);
+	madvise(s->memory, len, MADV_HUGEPAGE);
+	memset(s->memory, 1, len);
+	s->memory_each = len / s->shape.queues / PLACE_ALIGN * PLACE_ALIGN;
+	s->random = 1;
+}
+
 /* Serves one set of connections after the other, until it is killed with its parent. */
 static void __attribute__((noreturn)) serve(struct server *s, int listener)
 {
@@ -319,18 +365,24 @@ static void __attribute__((noreturn)) serve(struct server *s, int listener)
 					      IORING_SETUP_DEFER_TASKRUN |
 					      IORING_SETUP_TASKRUN_FLAG };
 
-	if (io_uring_queue_init_params(1024, &s->ring, &p)) {
+	unsigned entries = MAX(1024u, 2 * s->shape.queues); /* a receive and a send each */
+
+	if (io_uring_queue_init_params(entries, &s->ring, &p)) {
 		memset(&p, 0, sizeof(p));
-		if (io_uring_queue_init_params(1024, &s->ring, &p))
+		if (io_uring_queue_init_params(entries, &s->ring, &p))
 			_exit(1);
 	}
 	io_uring_register_ring_fd(&s->ring);
 	s->conns = calloc(s->shape.queues, sizeof(*s->conns));
 	s->hot = calloc(1, s->shape.bs);
-	if (!s->conns || !s->hot)
+	s->touched = calloc(s->shape.queues, sizeof(struct conn *));
+	if (!s->conns || !s->hot || !s->touched)
 		_exit(1);
-	for (unsigned i = 0; i < s->shape.queues; i++)
+	for (unsigned i = 0; i < s->shape.queues; i++) {
 		conn_open(s, &s->conns[i], listener);
+		s->conns[i].memory = s->memory + i * s->memory_each;
+		conn_touch(s, &s->conns[i]);
+	}
 	while (turn(s))
 		;
 	_exit(0);
@@ -396,9 +448,19 @@ int floor_start(struct floor_server *server, const struct floor_shape *shape)
 			_exit(1);
 		signal(SIGINT, SIG_IGN);
 		pin(shape->cpu);
+		memory_open(&s);
+		__atomic_store_n(&s.counters->ready, true, __ATOMIC_RELEASE);
 		serve(&s, listener);
 	}
 	close(listener);
+	/* What it takes to get the memory is not part of any measurement. */
+	while (!__atomic_load_n(&server->counters->ready, __ATOMIC_ACQUIRE)) {
+		if (waitpid(server->pid, NULL, WNOHANG) == server->pid) {
+			munmap(server->counters, sizeof(*server->counters));
+			return -ENOMEM;
+		}
+		usleep(READY_POLL_US);
+	}
 	return 0;
 }
 

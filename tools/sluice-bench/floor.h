@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The floor: what a target would cost if NVMe cost nothing. A server of one ring and one thread that
- * receives in large pieces, answers every PDU by length and type from one hot buffer, and sends once
- * a turn: the same bytes each way as the target's, and the same client, but no commands.
+ * receives in large pieces, answers every PDU by length and type, and sends once a turn: the same bytes
+ * each way as the target's, and the same client, but no commands. Payload comes from and goes to buffers
+ * that the caches keep, or, for a target whose blocks are in memory, as much memory as that has.
  */
 #ifndef SLUICE_BENCH_FLOOR_H
 #define SLUICE_BENCH_FLOOR_H
@@ -27,11 +28,13 @@ struct floor_shape {
 	uint32_t block_size;
 	uint32_t in_capsule; /* writes up to this many bytes come in the capsule */
 	bool sqflow;         /* reads are answered by data and a response, not by data alone */
+	uint64_t memory;     /* bytes that payload is spread over at random; 0: the same buffers again */
 	int cpu;             /* of the server; -1: wherever */
 };
 
 struct floor_counters {
 	uint64_t spin_ns; /* of the CPU time, spent looking at an empty queue */
+	bool ready;       /* atomic: it has its memory */
 };
 
 struct floor_server {

@@ -4,18 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
+#include "tcp.h"
 
 enum {
 	TICK_NS = 100 * 1000 * 1000,
 	SPIN_CLOCK_EVERY = 256, /* looks at the completion queue between two looks at the clock */
 	TEARDOWN_WAIT_NS = 100 * 1000 * 1000,
 };
-
-/* user_data: the queue, with the kind of request in the lowest bit. */
-enum { RING_RECV = 0, RING_SEND = 1 };
 
 static void fail_text(struct initiator *in, bool may_retry, const char *prefix, const char *fmt,
 		      va_list ap)
@@ -86,7 +83,7 @@ static int ring_init(struct initiator *in)
 	return rc;
 }
 
-static struct io_uring_sqe *sqe_get(struct initiator *in)
+struct io_uring_sqe *initiator_sqe(struct initiator *in)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&in->ring);
 
@@ -98,42 +95,28 @@ static struct io_uring_sqe *sqe_get(struct initiator *in)
 	return sqe;
 }
 
-static void sqe_bind(struct io_uring_sqe *sqe, struct queue *q, unsigned kind)
+/* user_data: the queue, with the kind of request in the lowest bits. */
+void initiator_sqe_bind(struct io_uring_sqe *sqe, struct queue *q, unsigned kind)
 {
 	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)q | kind);
 }
 
-static void queue_flush(struct initiator *in, struct queue *q)
+void initiator_sqe_cancel(struct queue *q, unsigned kind)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&q->in->ring);
 
-	if (!q->sending && queue_send_build(q)) {
-		q->tx_msg = (struct msghdr){ .msg_iov = q->tx_iov + q->tx_iov_at,
-					     .msg_iovlen = q->tx_iov_n - q->tx_iov_at };
-		sqe = sqe_get(in);
-		io_uring_prep_sendmsg(sqe, q->fd, &q->tx_msg, MSG_WAITALL | MSG_NOSIGNAL);
-		sqe_bind(sqe, q, RING_SEND);
-		q->sending = true;
-	}
-	if (!q->recv_armed) {
-		sqe = sqe_get(in);
-		io_uring_prep_recv(sqe, q->fd, q->rx_buf, q->rx_size, 0);
-		/*
-		 * Receiving right behind the send would pick up the first answer alone and halve the
-		 * batch; unless it is known that something is there, wait for the socket first.
-		 */
-		if (!q->sock_nonempty)
-			sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-		sqe_bind(sqe, q, RING_RECV);
-		q->recv_armed = true;
-	}
+	/* Without room the teardown, which waits for all requests, cancels them a moment later. */
+	if (!sqe)
+		return;
+	io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)q | kind, 0);
+	io_uring_sqe_set_data64(sqe, 0);
 }
 
 static void flush(struct initiator *in)
 {
 	for (unsigned i = 0; i < in->n_dirty; i++) {
 		in->dirty[i]->dirty = false;
-		queue_flush(in, in->dirty[i]);
+		in->fabric->queue_flush(in->dirty[i]);
 	}
 	in->n_dirty = 0;
 }
@@ -144,6 +127,8 @@ static void spin(struct initiator *in, uint64_t deadline_ns)
 	unsigned n = 0;
 
 	while (!io_uring_cq_ready(ring)) {
+		if (in->fabric->harvest && in->fabric->harvest(in, false))
+			break;
 		if (!in->has_taskrun_flag ||
 		    IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN) {
 			in->counters.enters++;
@@ -181,73 +166,31 @@ static void submit_and_wait(struct initiator *in, uint64_t timeout_ns)
 
 /* ------------------------------------------------------------------------------------ completions */
 
-static void recv_done(struct queue *q, int res, unsigned flags)
-{
-	struct initiator *in = q->in;
-
-	q->recv_armed = false;
-	q->sock_nonempty = flags & IORING_CQE_F_SOCK_NONEMPTY;
-	if (res == -EINTR || res == -EAGAIN) {
-		initiator_queue_dirty(q);
-		return;
-	}
-	if (res < 0) {
-		initiator_fail(in, true, "connection lost on queue %u: %s", q->qid, strerror(-res));
-		return;
-	}
-	if (res == 0) {
-		initiator_fail(in, true, "queue %u: the controller closed the connection%s", q->qid,
-			       q->ic_done ? "" : " instead of answering ICReq");
-		return;
-	}
-	in->counters.rx_bytes += (uint64_t)res;
-	if (queue_received(q, q->rx_buf, (size_t)res))
-		initiator_queue_dirty(q);
-}
-
-static void send_done(struct queue *q, int res)
-{
-	struct initiator *in = q->in;
-
-	q->sending = false;
-	if (res < 0 && res != -EINTR && res != -EAGAIN) {
-		initiator_fail(in, true, "connection lost on queue %u: %s", q->qid, strerror(-res));
-		return;
-	}
-	if (res > 0) {
-		in->counters.tx_bytes += (uint64_t)res;
-		queue_sent(q, (uint32_t)res);
-	}
-	if (q->tx_len || q->tx_iov_at < q->tx_iov_n)
-		initiator_queue_dirty(q);
-}
-
 static void reap(struct initiator *in)
 {
+	const uint64_t kind_mask = INITIATOR_KINDS - 1;
 	struct io_uring_cqe *cqe;
 	unsigned head, n = 0;
 
 	io_uring_for_each_cqe(&in->ring, head, cqe) {
 		uint64_t data = io_uring_cqe_get_data64(cqe);
-		struct queue *q = (struct queue *)(uintptr_t)(data & ~(uint64_t)1);
+		struct queue *q = (struct queue *)(uintptr_t)(data & ~kind_mask);
 
 		n++;
 		if (!q)
 			continue;
 		in->in_flight--;
-		if (in->failed) {
-			/* The end is near: only note that the ring has let go. */
-			if (data & RING_SEND)
-				q->sending = false;
-			else
-				q->recv_armed = false;
-		} else if (data & RING_SEND) {
-			send_done(q, cqe->res);
-		} else {
-			recv_done(q, cqe->res, cqe->flags);
-		}
+		in->fabric->ring_done(q, (unsigned)(data & kind_mask), cqe->res, cqe->flags);
 	}
 	io_uring_cq_advance(&in->ring, n);
+}
+
+/* Whether completions came that the ring knows nothing of: then the turn need not wait for it. */
+static bool harvest(struct initiator *in)
+{
+	if (!in->fabric->harvest || in->now_ns >= in->next_tick_ns)
+		return false;
+	return in->fabric->harvest(in, !in->options.spin);
 }
 
 int initiator_poll(struct initiator *in, uint64_t timeout_ns)
@@ -255,9 +198,11 @@ int initiator_poll(struct initiator *in, uint64_t timeout_ns)
 	if (in->state != INITIATOR_UP)
 		return -ENOTCONN;
 	flush(in);
-	submit_and_wait(in, timeout_ns);
-	in->now_ns = clock_now_ns();
-	reap(in);
+	if (!harvest(in)) {
+		submit_and_wait(in, timeout_ns);
+		in->now_ns = clock_now_ns();
+		reap(in);
+	}
 	if (in->now_ns >= in->next_tick_ns && !in->failed) {
 		in->next_tick_ns = in->now_ns + TICK_NS;
 		initiator_tick(in);
@@ -307,45 +252,47 @@ void initiator_teardown(struct initiator *in)
 	in->state = INITIATOR_DOWN;
 	in->n_dirty = 0;
 	for (unsigned i = 0; i < in->n_queues; i++) {
-		in->queues[i].dirty = false;
-		if (in->queues[i].fd >= 0)
-			shutdown(in->queues[i].fd, SHUT_RDWR);
+		in->queues[i]->dirty = false;
+		if (in->queues[i]->open)
+			in->fabric->queue_break(in->queues[i]);
 	}
 	while (in->in_flight) {
-		/* A shut down socket ends its requests; what is left after a moment is cancelled. */
+		/* A broken connection ends its requests; what is left after a moment is cancelled. */
 		if (io_uring_submit_and_wait_timeout(&in->ring, &cqe, 1, &ts, NULL) == -ETIME)
 			cancel_all(in);
 		reap(in);
 	}
 	for (unsigned i = 0; i < in->n_queues; i++) {
-		struct queue *q = &in->queues[i];
+		struct queue *q = in->queues[i];
 
-		if (q->fd < 0)
+		if (!q->open)
 			continue;
-		close(q->fd);
-		q->fd = -1;
+		in->fabric->queue_close(q);
+		q->open = false;
 		queue_abandon(q);
 	}
+	if (in->fabric->assoc_close)
+		in->fabric->assoc_close(in);
 }
 
 int initiator_init(struct initiator **out, const struct initiator_options *options)
 {
 	unsigned n = options->queues + 1;
-	uint32_t rx_size = n > QUEUE_MANY ? QUEUE_RX_SIZE_MANY : QUEUE_RX_SIZE;
 	struct initiator *in = calloc(1, sizeof(*in));
 	int rc;
 
 	if (!in)
 		return -ENOMEM;
 	in->options = *options;
+	in->fabric = options->transport == INITIATOR_RDMA ? &rdma_fabric : &tcp_fabric;
 	in->ring.ring_fd = -1;
-	in->queues = calloc(n, sizeof(*in->queues));
+	in->queues = calloc(n, sizeof(struct queue *));
 	in->dirty = calloc(n, sizeof(struct queue *));
 	rc = in->queues && in->dirty ? 0 : -ENOMEM;
 	for (unsigned i = 0; i < n && !rc; i++) {
 		uint32_t entries = i ? options->depth + 1 : INITIATOR_ADMIN_ENTRIES;
 
-		rc = queue_init(&in->queues[i], in, (uint16_t)i, entries, rx_size);
+		rc = queue_new(&in->queues[i], in, (uint16_t)i, entries);
 		in->n_queues += rc == 0;
 	}
 	if (!rc)
@@ -361,7 +308,7 @@ int initiator_init(struct initiator **out, const struct initiator_options *optio
 
 int initiator_adopt(struct initiator *in, const int *fds, unsigned n)
 {
-	if (n + 1 > in->n_queues)
+	if (n + 1 > in->n_queues || in->fabric != &tcp_fabric)
 		return -EINVAL;
 	in->failed = false;
 	in->state = INITIATOR_UP;
@@ -370,36 +317,53 @@ int initiator_adopt(struct initiator *in, const int *fds, unsigned n)
 	in->max_transfer = UINT32_MAX;
 	in->now_ns = clock_now_ns();
 	in->next_tick_ns = in->now_ns + TICK_NS;
-	for (unsigned i = 1; i <= n; i++) {
-		struct queue *q = &in->queues[i];
-
-		queue_start(q, fds[i - 1]);
-		q->rx.initialized = true;
-		q->rx.hdgst = q->hdgst = in->options.hdgst;
-		q->rx.ddgst = q->ddgst = in->options.ddgst;
-		q->sqflow = !in->options.disable_sqflow;
-		q->ic_done = true;
-		q->live = true;
-		initiator_queue_dirty(q);
-	}
+	for (unsigned i = 1; i <= n; i++)
+		tcp_adopt(in->queues[i], fds[i - 1]);
 	return 0;
 }
 
 void initiator_assume(struct initiator *in, uint32_t in_capsule, uint32_t maxh2cdata)
 {
 	for (unsigned i = 1; i < in->n_queues; i++) {
-		in->queues[i].in_capsule = in_capsule;
-		in->queues[i].maxh2cdata = maxh2cdata;
+		in->queues[i]->in_capsule = in_capsule;
+		tcp_assume(in->queues[i], maxh2cdata);
 	}
+}
+
+int initiator_region_add(struct initiator *in, void *base, size_t len)
+{
+	for (unsigned i = 0; i < INITIATOR_REGIONS; i++) {
+		if (in->regions[i].base)
+			continue;
+		in->regions[i] = (struct region){ .base = base, .len = len };
+		return in->fabric->region_add ? in->fabric->region_add(in, i) : 0;
+	}
+	return -ENOSPC;
+}
+
+void initiator_region_remove(struct initiator *in, const void *base)
+{
+	for (unsigned i = 0; i < INITIATOR_REGIONS; i++) {
+		if (in->regions[i].base != base)
+			continue;
+		if (in->fabric->region_remove)
+			in->fabric->region_remove(in, i);
+		in->regions[i].base = NULL;
+	}
+}
+
+bool initiator_places_data(const struct initiator *in)
+{
+	return in->fabric->region_add;
 }
 
 int initiator_submit(struct initiator *in, unsigned qid, struct initiator_cmd *cmd)
 {
 	if (in->state != INITIATOR_UP)
 		return -ENOTCONN;
-	if (qid > in->n_io || in->queues[qid].fd < 0)
+	if (qid > in->n_io || !in->queues[qid]->open)
 		return -EINVAL;
-	return queue_submit(&in->queues[qid], cmd);
+	return queue_submit(in->queues[qid], cmd);
 }
 
 const char *initiator_error(const struct initiator *in)
@@ -444,12 +408,12 @@ uint32_t initiator_max_transfer(const struct initiator *in)
 
 uint32_t initiator_in_capsule(const struct initiator *in)
 {
-	return in->n_io ? in->queues[1].in_capsule : 0;
+	return in->n_io ? in->queues[1]->in_capsule : 0;
 }
 
 bool initiator_sqflow_disabled(const struct initiator *in)
 {
-	return in->n_io && !in->queues[1].sqflow;
+	return in->n_io && !in->queues[1]->sqflow;
 }
 
 const struct initiator_counters *initiator_counters(const struct initiator *in)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An NVMe/TCP host in user space: one association (an admin queue and I/O queues) with one
- * controller, driven by one io_uring on one thread. It is strict: what a Linux host checks it checks
- * too, and more, and the first rule that the controller breaks ends the association with a message.
+ * An NVMe over Fabrics host in user space, over TCP or RDMA: one association (an admin queue and I/O
+ * queues) with one controller, driven by one io_uring on one thread. It is strict: what a Linux host
+ * checks it checks too, and more, and the first rule that the controller breaks ends the association
+ * with a message.
  */
 #ifndef SLUICE_BENCH_INITIATOR_H
 #define SLUICE_BENCH_INITIATOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -15,16 +17,22 @@
 #include "base/nvme_status.h"
 
 enum {
-	INITIATOR_MAX_QUEUES = 128,
+	INITIATOR_MAX_QUEUES = 1024,
 	INITIATOR_MAX_DEPTH = 1024,
 	INITIATOR_MAX_R2T = 4,
 	INITIATOR_ADMIN_ENTRIES = 32,
 	INITIATOR_ERROR_MAX = 384,
+	INITIATOR_REGIONS = 4,
+	INITIATOR_BOUNCE = 4096, /* bytes of data outside of any region, over RDMA */
 };
+
+enum initiator_transport { INITIATOR_TCP, INITIATOR_RDMA };
 
 struct initiator_options {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
+	struct sockaddr_storage host_addr; /* this host's own, to connect from */
+	socklen_t host_addr_len;	   /* 0: whatever leads there */
 	const char *peer;    /* "ADDRESS:PORT", for messages; the caller's for the whole life */
 	char subnqn[NVME_NQN_LEN];
 	char hostnqn[NVME_NQN_LEN];
@@ -32,11 +40,13 @@ struct initiator_options {
 	unsigned queues;     /* I/O queues, 0 to INITIATOR_MAX_QUEUES; the controller may grant fewer */
 	unsigned depth;      /* commands in flight on each I/O queue, 1 to INITIATOR_MAX_DEPTH */
 	bool discovery;      /* the subsystem is a discovery subsystem */
-	bool hdgst;
-	bool ddgst;
+	enum initiator_transport transport;
+	bool hdgst;          /* TCP */
+	bool ddgst;          /* TCP */
+	bool invalidate;     /* RDMA: a memory window for each command, invalidated by its response */
 	bool disable_sqflow;
 	bool spin;           /* never block while waiting */
-	uint32_t maxr2t;     /* outstanding R2Ts a command, 1 to INITIATOR_MAX_R2T */
+	uint32_t maxr2t;     /* TCP: outstanding R2Ts a command, 1 to INITIATOR_MAX_R2T */
 	uint32_t kato_ms;    /* 0: no keep alive */
 	uint32_t connect_timeout_ms; /* for each answer while connecting, and each admin command */
 	uint32_t io_timeout_ms;      /* a command that takes longer ends the association */
@@ -76,6 +86,7 @@ struct initiator_counters {
 	uint64_t events;      /* asynchronous events received */
 	uint64_t keep_alives;
 	uint64_t connects;
+	uint64_t keys_ended;  /* RDMA: responses that invalidated their command's key */
 };
 
 struct initiator;
@@ -94,7 +105,20 @@ void initiator_fini(struct initiator *in);
  * without any handshake: for a peer that speaks the data path alone. Takes the descriptors over. */
 int initiator_adopt(struct initiator *in, const int *fds, unsigned n);
 
-/* Queues @cmd on queue @qid (0: admin). -EAGAIN: the queue is full; -ENOTCONN: no association. */
+/*
+ * Tells of memory at @base that data of commands will lie in; over RDMA it is registered, now and for
+ * every new connection. Data elsewhere is copied there and may have INITIATOR_BOUNCE bytes. @base has
+ * to outlive initiator_region_remove(), which no command may be in flight for. 0, -ENOSPC (more than
+ * INITIATOR_REGIONS), or another negative errno, see initiator_error().
+ */
+int initiator_region_add(struct initiator *in, void *base, size_t len);
+void initiator_region_remove(struct initiator *in, const void *base);
+
+/* Whether data has to lie somewhere: over TCP a NULL @data costs nothing, over RDMA a bounce. */
+bool initiator_places_data(const struct initiator *in);
+
+/* Queues @cmd on queue @qid (0: admin). -EAGAIN: the queue is full; -ENOTCONN: no association;
+ * -EINVAL: over RDMA, data outside of any region that is too long to be copied. */
 int initiator_submit(struct initiator *in, unsigned qid, struct initiator_cmd *cmd);
 
 /*

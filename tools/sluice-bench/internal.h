@@ -7,7 +7,9 @@
 
 #include "base/compiler.h"
 #include "base/loop.h"
-#include "queue.h"
+#include "fabric.h"
+
+enum { INITIATOR_KINDS = 4 }; /* of requests in the ring: kept below a queue's alignment */
 
 enum initiator_state { INITIATOR_DOWN, INITIATOR_UP };
 
@@ -16,6 +18,12 @@ struct own_cmd {
 	struct initiator_cmd cmd;
 	struct initiator *in;
 	bool busy;
+};
+
+/* Memory that data of commands lies in; a free place has no @base. */
+struct region {
+	uint8_t *base; /* the caller's */
+	size_t len;
 };
 
 struct initiator {
@@ -30,7 +38,10 @@ struct initiator {
 	uint64_t next_tick_ns;
 	unsigned in_flight; /* requests in the ring */
 
-	struct queue *queues; /* [0] is the admin queue */
+	const struct fabric_ops *fabric;
+	struct hrdma_assoc *rdma; /* RDMA: of the connection, the fabric's */
+	struct region regions[INITIATOR_REGIONS];
+	struct queue **queues; /* [0] is the admin queue */
 	unsigned n_queues;    /* allocated, admin queue included */
 	unsigned n_io;        /* I/O queues granted */
 	struct queue **dirty;
@@ -61,7 +72,20 @@ void initiator_violation(struct queue *q, const char *fmt, ...) __printf(2, 3);
 /* @q has something to send or to receive. */
 void initiator_queue_dirty(struct queue *q);
 
-/* Closes all sockets, waits for the ring to let go of them, gives all commands back as lost. */
+/*
+ * A request of a fabric: prepare it, then bind it to @q with a @kind below INITIATOR_KINDS, which
+ * fabric_ops.ring_done() gets with the result.
+ */
+struct io_uring_sqe *initiator_sqe(struct initiator *in);
+void initiator_sqe_bind(struct io_uring_sqe *sqe, struct queue *q, unsigned kind);
+
+/* Ends a request that may never end by itself; idempotent. */
+void initiator_sqe_cancel(struct queue *q, unsigned kind);
+
+/* What a failure to connect with that errno suggests, to be appended; "" when nothing. */
+const char *initiator_connect_hint(int err);
+
+/* Closes all queues, waits for the ring to let go of them, gives all commands back as lost. */
 void initiator_teardown(struct initiator *in);
 
 /* Polls until *@flag is true. 0, or -ECONNRESET after a failure or @timeout_ms (then with @what). */

@@ -10,6 +10,8 @@
 
 #include "base/compiler.h"
 #include "base/loop.h"
+#include "base/rng.h"
+#include "guard.h"
 
 enum {
 	PICK_TRIES = 64,                /* addresses tried before an I/O waits for others */
@@ -17,6 +19,7 @@ enum {
 	RETRY_PAUSE_NS = 50 * 1000 * 1000, /* before a command that may be retried is */
 	RECONNECT_PAUSE_NS = 200 * 1000 * 1000,
 	MAX_COMPLAINTS = 8,
+	MEMORY_ALIGN = 4096,
 };
 
 /* One I/O at a time, again and again, on one queue. */
@@ -33,13 +36,15 @@ struct job {
 struct load {
 	struct load_shape shape;
 	struct job *jobs;
-	uint8_t *buffers;
-	uint8_t *shared;    /* what all writes send when nothing is verified */
+	uint8_t *memory;    /* all that commands transfer, one region of the initiator */
+	uint8_t *shared;    /* in it: what all writes send when nothing is verified */
+	uint8_t *sink;      /* in it: where all reads go then, NULL: they are dropped */
 	unsigned n_jobs;
 	uint32_t nlb;       /* blocks of an I/O */
 	uint64_t slots;     /* I/O places in the range */
+	uint32_t next_ns;   /* whose turn it is, from shape.nsid on */
 	uint64_t cursor;    /* next place, of a sequential phase */
-	uint64_t rng;
+	struct rng rng;
 	struct job **ready; /* stack of jobs without an I/O */
 	struct job **again; /* jobs whose command has to be sent again */
 	unsigned n_ready, n_again;
@@ -61,21 +66,6 @@ void load_interrupt(void)
 	interrupted = 1;
 }
 
-static uint64_t rng_next(struct load *l)
-{
-	uint64_t x = l->rng += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return x ^ x >> 31;
-}
-
-/* A number below @n. */
-static uint64_t rng_below(struct load *l, uint64_t n)
-{
-	return (uint64_t)((unsigned __int128)rng_next(l) * n >> 64);
-}
-
 /* ------------------------------------------------------------------------------------------ issue */
 
 static uint64_t place_next(struct load *l)
@@ -83,7 +73,7 @@ static uint64_t place_next(struct load *l)
 	uint64_t place;
 
 	if (l->spec->random)
-		return rng_below(l, l->slots);
+		return rng_below64(&l->rng, l->slots);
 	place = l->cursor;
 	l->cursor = (l->cursor + 1) % l->slots;
 	return place;
@@ -123,19 +113,24 @@ static void job_prepare(struct load *l, struct job *job)
 
 	job->retries = 0;
 	job->write = l->spec->read_percent == 0 ||
-		     (l->spec->read_percent < 100 && rng_below(l, 100) >= l->spec->read_percent);
+		     (l->spec->read_percent < 100 && rng_below64(&l->rng, 100) >= l->spec->read_percent);
 	sqe->opcode = job->write ? NVME_IO_WRITE : NVME_IO_READ;
+	sqe->nsid = le32(l->shape.nsid + l->next_ns);
+	l->next_ns = (l->next_ns + 1) % l->shape.namespaces;
 	sqe->cdw10 = le32((uint32_t)job->lba);
 	sqe->cdw11 = le32((uint32_t)(job->lba >> 32));
 	job->cmd.to_ctrl = job->write;
 	if (!l->shape.verify)
-		job->cmd.data = job->write ? l->shared : NULL;
+		job->cmd.data = job->write ? l->shared : l->sink;
 	else if (job->write)
 		verify_fill(l->shape.verify, job->lba, l->nlb, job->buf);
 }
 
 static bool job_submit(struct load *l, struct job *job)
 {
+	/* What an earlier I/O left there must not pass for what this one reads. */
+	if (job->buf && !job->write)
+		guard_fill(job->buf, l->shape.bs + GUARD_LEN);
 	return initiator_submit(l->shape.in, job->queue, &job->cmd) == 0;
 }
 
@@ -228,7 +223,10 @@ static void job_verify(struct load *l, struct job *job)
 		verify_written(v, job->lba, l->nlb);
 		return;
 	}
-	if (verify_check(v, job->lba, l->nlb, job->buf, text))
+	if (!guard_intact(job->buf + l->shape.bs))
+		snprintf(text, sizeof(text), "lba %llu: bytes were written behind the %u of the read",
+			 (unsigned long long)job->lba, l->shape.bs);
+	else if (verify_check(v, job->lba, l->nlb, job->buf, text))
 		return;
 	l->corrupt = true;
 	if (l->complaints++ < MAX_COMPLAINTS)
@@ -253,6 +251,7 @@ static void job_done(struct initiator_cmd *cmd)
 	hist_add(&l->result->latency[job->write], cmd->end_ns - cmd->start_ns);
 	l->result->ios[job->write]++;
 	l->result->bytes[job->write] += cmd->len;
+	l->result->queue_ios[job->queue]++;
 	if (l->shape.verify)
 		job_verify(l, job);
 	l->ready[l->n_ready++] = job;
@@ -332,7 +331,33 @@ int load_run(struct load *l, const struct load_spec *spec, struct load_result *r
 
 /* ------------------------------------------------------------------------------------------- life */
 
-static void jobs_init(struct load *l, unsigned depth)
+/* Bytes from one I/O's buffer to the next. */
+static size_t stride(const struct load_shape *shape)
+{
+	return (size_t)shape->bs + GUARD_LEN;
+}
+
+/* One piece for everything that is transferred, told to the initiator. 0 or a negative errno. */
+static int memory_init(struct load *l)
+{
+	const struct load_shape *s = &l->shape;
+	size_t buffers = s->verify ? l->n_jobs : initiator_places_data(s->in) ? 2 : 1;
+	size_t len = align_up(buffers * stride(s), MEMORY_ALIGN);
+
+	l->memory = aligned_alloc(MEMORY_ALIGN, len);
+	if (!l->memory)
+		return -ENOMEM;
+	if (s->verify)
+		return initiator_region_add(s->in, l->memory, len);
+	l->shared = l->memory;
+	for (uint32_t i = 0; i < s->bs; i++)
+		l->shared[i] = (uint8_t)rng_next(&l->rng);
+	if (initiator_places_data(s->in))
+		l->sink = l->memory + stride(s);
+	return initiator_region_add(s->in, l->memory, len);
+}
+
+static void jobs_init(struct load *l, unsigned depth, uint8_t *buffers)
 {
 	const struct load_shape *s = &l->shape;
 
@@ -341,11 +366,10 @@ static void jobs_init(struct load *l, unsigned depth)
 
 		job->load = l;
 		job->queue = i / depth + 1;
-		job->buf = s->verify ? l->buffers + (size_t)i * s->bs : NULL;
+		job->buf = s->verify ? buffers + i * stride(s) : NULL;
 		job->cmd.data = job->buf;
 		job->cmd.len = s->bs;
 		job->cmd.done = job_done;
-		job->cmd.sqe.nsid = le32(s->nsid);
 		job->cmd.sqe.cdw12 = le32(l->nlb - 1);
 		/* A stack: the first queues are served first. */
 		l->ready[l->n_jobs - 1 - i] = job;
@@ -357,27 +381,25 @@ int load_init(struct load **out, const struct load_shape *shape)
 {
 	unsigned depth = initiator_depth(shape->in);
 	struct load *l = calloc(1, sizeof(*l));
+	int rc = -ENOMEM;
 
 	if (!l)
-		return -ENOMEM;
+		return rc;
 	l->shape = *shape;
 	l->n_jobs = initiator_queues(shape->in) * depth;
 	l->nlb = shape->bs / shape->block_size;
 	l->slots = shape->blocks / l->nlb;
-	l->rng = shape->seed;
+	l->rng.state = shape->seed;
 	l->jobs = calloc(l->n_jobs, sizeof(*l->jobs));
 	l->ready = calloc(l->n_jobs, sizeof(struct job *));
 	l->again = calloc(l->n_jobs, sizeof(struct job *));
-	l->shared = malloc(shape->bs);
-	if (shape->verify)
-		l->buffers = malloc((size_t)l->n_jobs * shape->bs);
-	if (!l->jobs || !l->ready || !l->again || !l->shared || (shape->verify && !l->buffers)) {
+	if (l->jobs && l->ready && l->again)
+		rc = memory_init(l);
+	if (rc) {
 		load_fini(l);
-		return -ENOMEM;
+		return rc;
 	}
-	for (uint32_t i = 0; i < shape->bs; i++)
-		l->shared[i] = (uint8_t)rng_next(l);
-	jobs_init(l, depth);
+	jobs_init(l, depth, l->memory);
 	*out = l;
 	return 0;
 }
@@ -386,10 +408,11 @@ void load_fini(struct load *l)
 {
 	if (!l)
 		return;
+	if (l->memory)
+		initiator_region_remove(l->shape.in, l->memory);
 	free(l->jobs);
 	free(l->ready);
 	free(l->again);
-	free(l->shared);
-	free(l->buffers);
+	free(l->memory);
 	free(l);
 }

@@ -29,6 +29,7 @@ struct load_result {
 	struct hist latency[2]; /* reads, writes */
 	uint64_t ios[2];
 	uint64_t bytes[2];
+	uint64_t queue_ios[INITIATOR_MAX_QUEUES + 1]; /* by queue identifier */
 	uint64_t elapsed_ns;
 	uint64_t failed;     /* I/Os that ended with an error for good */
 	uint64_t retries;
@@ -45,6 +46,7 @@ struct load;
 struct load_shape {
 	struct initiator *in;
 	uint32_t nsid;
+	uint32_t namespaces; /* alike, from @nsid on: I/Os are spread over them */
 	uint32_t block_size; /* bytes */
 	uint32_t bs;         /* bytes, a multiple of @block_size */
 	uint64_t first;      /* block address where the range begins */

@@ -13,9 +13,12 @@
 
 #include "base/compiler.h"
 #include "base/crc32c.h"
+#include "floor.h"
+#include "rdma_wire.h"
 
 enum {
 	DEFAULT_TIME_S = 10,
+	NAMESPACES_MAX = 1024,
 	DEFAULT_BS = 4096,
 	DEFAULT_DEPTH = 32,
 	DEFAULT_KATO_MS = 5000, /* as Linux */
@@ -30,7 +33,7 @@ static const char help[] =
 	"       sluice-bench identify --connect ADDRESS:PORT --nqn NQN [--nsid N] [--json]\n"
 	"       sluice-bench floor [OPTION]...\n"
 	"\n"
-	"NVMe/TCP host in user space: load generator, verifier and conformance witness. `floor' runs the\n"
+	"NVMe over Fabrics host in user space: load generator, verifier and conformance witness. `floor' runs the\n"
 	"same bytes each way through a bare io_uring TCP server that it forks on loopback.\n"
 	"\n"
 	"Host\n"
@@ -39,9 +42,15 @@ static const char help[] =
 	"  --hostnqn NQN           this host's name (default: made from --hostid)\n"
 	"  --hostid UUID           this host's identifier (default: random)\n"
 	"  --nsid N                the namespace (default: the first)\n"
-	"  --queues N              I/O queues, 1 to 128 (default 1)\n"
+	"  --namespaces N          I/Os go to N namespaces, from that one on (default 1)\n"
+	"  --queues N              I/O queues, 1 to 1024 (default 1)\n"
 	"  --depth N               commands in flight on each queue, 1 to 1024 (default 32)\n"
-	"  --hdgst, --ddgst        header digest, data digest\n"
+	"  --transport NAME        tcp (default) or rdma\n"
+	"  --host-traddr ADDRESS   this host's own address, to connect from: over RDMA it decides on\n"
+	"                          the device (default: whatever leads to the controller)\n"
+	"  --hdgst, --ddgst        header digest, data digest (tcp)\n"
+	"  --invalidate            a memory window for each command, whose key the response may end,\n"
+	"                          instead of one key for all data (rdma)\n"
 	"  --disable-sqflow        ask for submission queue flow control to be off\n"
 	"  --kato MS               keep alive time-out (default 5000)\n"
 	"  --timeout MS            longest wait for an I/O (default 30000)\n"
@@ -64,7 +73,11 @@ static const char help[] =
 	"  --spin                  never sleep while waiting\n"
 	"  --pid PID               report that process's CPU time per I/O (the target's)\n"
 	"  --floor                 run the floor in turns with the target and report the ratio\n"
+	"  --floor-memory SIZE     the floor's payload is spread over so much memory (default: the same\n"
+	"                          few buffers again and again)\n"
 	"  --json                  results as one JSON object\n"
+	"\n"
+	"  --help, --version       print this, or the version\n"
 	"\n"
 	"Exit code: 0 success, 1 failure, 2 wrong data found, 64 usage.\n";
 
@@ -74,10 +87,14 @@ enum {
 	OPT_HOSTNQN,
 	OPT_HOSTID,
 	OPT_NSID,
+	OPT_NAMESPACES,
 	OPT_QUEUES,
 	OPT_DEPTH,
+	OPT_TRANSPORT,
+	OPT_HOST_TRADDR,
 	OPT_HDGST,
 	OPT_DDGST,
+	OPT_INVALIDATE,
 	OPT_DISABLE_SQFLOW,
 	OPT_KATO,
 	OPT_TIMEOUT,
@@ -94,6 +111,7 @@ enum {
 	OPT_SPIN,
 	OPT_PID,
 	OPT_FLOOR,
+	OPT_FLOOR_MEMORY,
 	OPT_JSON,
 	OPT_HELP,
 	OPT_VERSION,
@@ -105,10 +123,14 @@ static const struct option long_options[] = {
 	{ "hostnqn", required_argument, NULL, OPT_HOSTNQN },
 	{ "hostid", required_argument, NULL, OPT_HOSTID },
 	{ "nsid", required_argument, NULL, OPT_NSID },
+	{ "namespaces", required_argument, NULL, OPT_NAMESPACES },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
 	{ "depth", required_argument, NULL, OPT_DEPTH },
+	{ "transport", required_argument, NULL, OPT_TRANSPORT },
+	{ "host-traddr", required_argument, NULL, OPT_HOST_TRADDR },
 	{ "hdgst", no_argument, NULL, OPT_HDGST },
 	{ "ddgst", no_argument, NULL, OPT_DDGST },
+	{ "invalidate", no_argument, NULL, OPT_INVALIDATE },
 	{ "disable-sqflow", no_argument, NULL, OPT_DISABLE_SQFLOW },
 	{ "kato", required_argument, NULL, OPT_KATO },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -125,6 +147,7 @@ static const struct option long_options[] = {
 	{ "spin", no_argument, NULL, OPT_SPIN },
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "floor", no_argument, NULL, OPT_FLOOR },
+	{ "floor-memory", required_argument, NULL, OPT_FLOOR_MEMORY },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -213,6 +236,23 @@ bool address_parse(const char *text, struct initiator_options *host)
 	return inet_pton(AF_INET, address, &v4->sin_addr) == 1;
 }
 
+/* An address without a port, of this host. */
+static bool host_address_parse(const char *text, struct initiator_options *host)
+{
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&host->host_addr;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&host->host_addr;
+
+	memset(&host->host_addr, 0, sizeof(host->host_addr));
+	if (strchr(text, ':')) {
+		v6->sin6_family = AF_INET6;
+		host->host_addr_len = sizeof(*v6);
+		return inet_pton(AF_INET6, text, &v6->sin6_addr) == 1;
+	}
+	v4->sin_family = AF_INET;
+	host->host_addr_len = sizeof(*v4);
+	return inet_pton(AF_INET, text, &v4->sin_addr) == 1;
+}
+
 bool uuid_parse(const char *text, uint8_t *uuid)
 {
 	unsigned n = 0;
@@ -294,6 +334,12 @@ static bool seconds_parse(const char *text, uint64_t *ns)
 	return true;
 }
 
+static bool transport_parse(struct initiator_options *h, const char *name)
+{
+	h->transport = strcmp(name, "rdma") == 0 ? INITIATOR_RDMA : INITIATOR_TCP;
+	return h->transport == INITIATOR_RDMA || strcmp(name, "tcp") == 0;
+}
+
 /* Options that describe the host; false when the value is no good. */
 static bool host_option(struct bench_options *o, int opt, const char *value, bool *has_hostid)
 {
@@ -321,6 +367,12 @@ static bool host_option(struct bench_options *o, int opt, const char *value, boo
 			return false;
 		h->depth = (unsigned)n;
 		return true;
+	case OPT_TRANSPORT:
+		return transport_parse(h, value);
+	case OPT_HOST_TRADDR:
+		return host_address_parse(value, h);
+	case OPT_INVALIDATE:
+		return h->invalidate = true;
 	case OPT_HDGST:
 		return h->hdgst = true;
 	case OPT_DDGST:
@@ -369,6 +421,11 @@ static bool load_option(struct bench_options *o, int opt, const char *value)
 		o->has_nsid = number_parse(value, 1, NVME_NSID_ALL - 1, &n);
 		o->nsid = (uint32_t)n;
 		return o->has_nsid;
+	case OPT_NAMESPACES:
+		if (!number_parse(value, 1, NAMESPACES_MAX, &n))
+			return false;
+		o->namespaces = (uint32_t)n;
+		return true;
 	case OPT_RECONNECT:
 		if (!number_parse(value, 0, 86400, &n))
 			return false;
@@ -388,6 +445,8 @@ static bool load_option(struct bench_options *o, int opt, const char *value)
 		return o->verify = true;
 	case OPT_FLOOR:
 		return o->floor = true;
+	case OPT_FLOOR_MEMORY:
+		return size_parse(value, &o->floor_memory) && o->floor_memory > 0;
 	default:
 		return o->json = true;
 	}
@@ -407,6 +466,7 @@ static void defaults(struct bench_options *o)
 		.rw = "randread",
 		.bs = DEFAULT_BS,
 		.seed = 1,
+		.namespaces = 1,
 		.cpu = -1,
 	};
 }
@@ -448,6 +508,25 @@ static bool mode_parse(struct bench_options *o, const char *word)
 	return false;
 }
 
+/* What belongs to one transport does not go with another. */
+static int transport_check(const struct bench_options *o)
+{
+	const struct initiator_options *h = &o->host;
+
+	if (h->transport == INITIATOR_TCP)
+		return h->invalidate ? usage("--invalidate ends keys of RDMA: it needs "
+					     "--transport rdma") :
+				       0;
+	if (h->hdgst || h->ddgst)
+		return usage("--hdgst and --ddgst are of NVMe/TCP: RDMA guards its packets itself, "
+			     "leave them out with --transport rdma");
+	if (o->floor || o->mode == MODE_FLOOR)
+		return usage("the floor is a TCP server: leave it out with --transport rdma");
+	if (o->bs > RDMA_SGL_LEN_MAX)
+		return usage("--bs %u: a data pointer of NVMe/RDMA tells of less than 16 MiB", o->bs);
+	return 0;
+}
+
 /* What has to be there, and what does not go together. */
 static int complete(struct bench_options *o)
 {
@@ -464,16 +543,25 @@ static int complete(struct bench_options *o)
 	}
 	if (o->mode == MODE_IDENTIFY)
 		o->host.queues = 0;
+	if (o->host.host_addr_len && o->host.host_addr.ss_family != o->host.addr.ss_family)
+		return usage("--host-traddr and the controller's address: one is IPv4, one IPv6");
 	if (o->time_ns && o->size)
 		return usage("--time and --size exclude each other");
 	if (!o->time_ns && !o->size)
 		o->time_ns = DEFAULT_TIME_S * 1000000000ull;
+	if (o->verify && o->namespaces > 1)
+		return usage("--verify knows what one namespace holds: not with --namespaces");
 	if (o->verify && o->floor)
 		return usage("--floor measures and --verify checks: not both in one run");
 	if (o->range_end && (o->range_start % o->bs || (o->range_end - o->range_start) < o->bs))
 		return usage("--range has to begin at a multiple of --bs and to hold one I/O");
+	if (o->floor_memory && !o->floor && o->mode != MODE_FLOOR)
+		return usage("--floor-memory is the floor's: it needs --floor");
+	if (o->floor_memory &&
+	    o->floor_memory < (uint64_t)o->host.queues * MAX(o->bs, (uint32_t)FLOOR_RX_SIZE))
+		return usage("--floor-memory: at least 256k and at least --bs for each of --queues");
 	o->host.peer = o->peer;
-	return 0;
+	return transport_check(o);
 }
 
 int options_parse(struct bench_options *o, int argc, char **argv, bool *stop)
@@ -504,7 +592,7 @@ int options_parse(struct bench_options *o, int argc, char **argv, bool *stop)
 		if (opt == '?' || opt == ':')
 			return usage("%s option '%s'", opt == '?' ? "unknown" : "missing value of",
 				     argv[optind - 1]);
-		if ((opt <= OPT_TIMEOUT && opt != OPT_NSID) || opt == OPT_SPIN)
+		if ((opt <= OPT_TIMEOUT && opt != OPT_NSID && opt != OPT_NAMESPACES) || opt == OPT_SPIN)
 			good = host_option(o, opt, optarg, &has_hostid);
 		else
 			good = load_option(o, opt, optarg);

@@ -23,6 +23,7 @@ struct bench_options {
 	char peer[128];
 	bool has_nsid;       /* otherwise the first active namespace */
 	uint32_t nsid;
+	uint32_t namespaces; /* how many from there on, 1 or more */
 	bool random;
 	unsigned read_percent; /* of the I/Os: 100 reads only, 0 writes only */
 	char rw[24];
@@ -38,6 +39,7 @@ struct bench_options {
 	pid_t pid;           /* whose CPU time to report; 0: nobody's */
 	bool verify;
 	bool floor;          /* run the floor too */
+	uint64_t floor_memory; /* bytes; as floor_shape.memory */
 	bool json;
 };
 

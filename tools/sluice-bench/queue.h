@@ -1,61 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One queue of an association: its socket, command slots, and both directions of the data path. */
+/*
+ * One queue of an association: command slots and the rules of the submission queue, the same over
+ * every fabric. How capsules and data move is the business of fabric.h.
+ */
 #ifndef SLUICE_BENCH_QUEUE_H
 #define SLUICE_BENCH_QUEUE_H
 
-#include <sys/uio.h>
-
 #include "initiator.h"
-#include "wire.h"
 
 enum {
-	QUEUE_RX_SIZE = 256 * 1024,      /* one receive; smaller with many queues */
-	QUEUE_RX_SIZE_MANY = 64 * 1024,
-	QUEUE_MANY = 16,
-	QUEUE_TX_PIECES = 256,           /* PDUs in one send */
-	QUEUE_TX_BYTES = 512 * 1024,     /* payload in one send */
-	QUEUE_TX_PDU = PDU_HLEN_CMD + 2 * PDU_DIGEST_LEN,
-	QUEUE_CID_SHIFT = 12,            /* above the slot's index: a counter that catches stale CIDs */
+	QUEUE_CID_SHIFT = 12, /* above the slot's index: a counter that catches stale CIDs */
+	QUEUE_CID_INDEX = (1 << QUEUE_CID_SHIFT) - 1,
 };
 
-enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_SENT, SLOT_HELD };
+enum slot_state {
+	SLOT_FREE,
+	SLOT_QUEUED, /* taken by the fabric, not sent */
+	SLOT_SENT,   /* the controller may answer */
+	SLOT_HELD,   /* answered, but the fabric still reads the command's memory */
+};
 
 struct slot {
-	struct initiator_cmd *cmd;
+	struct initiator_cmd *cmd; /* the caller's; NULL when free */
+	uint64_t sq_pos;           /* its place among all commands of the queue */
 	enum slot_state state;
 	uint16_t cid;
-	uint64_t sq_pos;    /* its place among all commands of the queue */
-	uint8_t r2t_open;   /* R2Ts not yet answered in full */
-	bool in_capsule;
-	bool last_seen;     /* C2HData with LAST_PDU arrived */
-	bool ddgst_bad;
-	uint32_t moved;     /* bytes received, or asked for by R2T */
-	uint32_t send_no;   /* the send that carries its payload */
-};
-
-/* Something to send: a capsule, or the answer to an R2T. */
-struct tx_entry {
-	uint16_t slot;
-	uint16_t cid;       /* the slot's at that time; an entry of a command that ended is void */
-	uint16_t ttag;
-	bool data;
-	uint32_t offset;
-	uint32_t len;
 };
 
 struct queue {
 	struct initiator *in;
-	int fd;
 	uint16_t qid;
-	bool live;          /* initialized: PDUs other than ICReq may be sent */
-	bool ic_done;
-	bool recv_armed;
-	bool sending;
-	bool sock_nonempty; /* the last receive left something behind */
-	bool dirty;         /* on the list of queues with something to do */
+	bool open;           /* the fabric has something to close */
+	bool dirty;          /* on the list of queues with something to do */
 	bool sqflow;
-	bool hdgst, ddgst;
-	uint32_t maxh2cdata;
 	uint32_t in_capsule; /* bytes */
 
 	/* Submission queue (Base 3.3): entries, and where the controller said it has got. */
@@ -64,42 +41,39 @@ struct queue {
 	struct slot *slots;
 	uint16_t *free;
 	unsigned n_slots, n_free, n_held;
-
-	struct wire_rx rx;
-	uint8_t *rx_buf;
-	uint32_t rx_size;
-
-	struct tx_entry *tx; /* ring of what waits */
-	unsigned tx_cap, tx_head, tx_len;
-	uint8_t *tx_hdrs;
-	struct iovec tx_iov[2 * QUEUE_TX_PIECES + 1];
-	unsigned tx_iov_n, tx_iov_at;
-	struct msghdr tx_msg;
-	uint32_t send_no;
 };
 
-/* Memory for @entries submission queue entries. 0 or -ENOMEM. */
-int queue_init(struct queue *q, struct initiator *in, uint16_t qid, uint32_t entries,
-	       uint32_t rx_size);
-void queue_fini(struct queue *q);
+/* Allocates a queue of @in's fabric for @entries submission queue entries. 0 or -ENOMEM. */
+int queue_new(struct queue **q, struct initiator *in, uint16_t qid, uint32_t entries);
+void queue_free(struct queue *q);
 
-/* Takes over the connected socket @fd with everything fresh. */
-void queue_start(struct queue *q, int fd);
+/* Makes everything fresh for a new connection: what a fabric's queue_open() begins with. */
+void queue_reset(struct queue *q);
 
-/* Takes a slot for @cmd and queues its capsule; -EAGAIN without a free slot or entry. */
+/* Takes a slot for @cmd and gives it to the fabric. As initiator_submit(). */
 int queue_submit(struct queue *q, struct initiator_cmd *cmd);
 
-/* Queues the initialization request. */
-void queue_icreq(struct queue *q, struct pdu_icreq *pdu);
+/* The slot of an outstanding command; NULL after a violation, in which @what names the message. */
+struct slot *queue_slot_find(struct queue *q, uint16_t cid, const char *what);
 
-/* Fills the send vector from what waits; false when there is nothing. */
-bool queue_send_build(struct queue *q);
+/* The slot's index, for what a fabric keeps beside it. */
+static inline unsigned queue_slot_index(const struct queue *q, const struct slot *slot)
+{
+	return (unsigned)(slot - q->slots);
+}
 
-/* @n bytes of the vector were sent. True when all of it is out. */
-bool queue_sent(struct queue *q, uint32_t n);
+/* Checks a completion against its command and the submission queue; NULL after a violation. */
+struct slot *queue_response(struct queue *q, const struct nvme_cqe *cqe);
 
-/* @len received bytes at @buf. False after initiator_fail(). */
-bool queue_received(struct queue *q, const uint8_t *buf, size_t len);
+/*
+ * Ends the command of @slot as the controller says; its owner may submit again from in there. With
+ * @hold the fabric still reads its memory: the command is given back by queue_slot_release().
+ */
+void queue_complete(struct queue *q, struct slot *slot, uint16_t status, uint32_t dw0, uint32_t dw1,
+		    bool hold);
+
+/* Gives a held command back. */
+void queue_slot_release(struct queue *q, struct slot *slot);
 
 /* Gives every command back as lost. */
 void queue_abandon(struct queue *q);

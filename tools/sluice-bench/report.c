@@ -71,7 +71,7 @@ static void print_result(const char *name, const struct load_result *r, const st
 	if (cpu->known) {
 		printf("  CPU: %.3f us per I/O, %.1f %% of one", us_per_io(cpu->cpu_ns, r),
 		       100 * ratio((double)cpu->cpu_ns, (double)r->elapsed_ns));
-		if (cpu->spin_ns)
+		if (cpu->spin_known)
 			printf(", busy %.3f us per I/O", us_per_io(cpu->cpu_ns - cpu->spin_ns, r));
 		printf("\n");
 	}
@@ -108,14 +108,19 @@ static void print_verify(const struct report *p)
 void report_print(const struct report *p)
 {
 	const struct bench_options *o = p->options;
+	bool rdma = o->host.transport == INITIATOR_RDMA;
 
-	printf("%s, %u bytes, %u queue%s, depth %u%s%s%s, TCP congestion control %s\n", o->rw,
-	       o->bs, p->queues, p->queues == 1 ? "" : "s", p->depth,
-	       o->host.hdgst ? ", header digest" : "", o->host.ddgst ? ", data digest" : "",
-	       o->host.disable_sqflow ? ", SQ flow control off" : "", p->congestion);
+	printf("%s, %u bytes, %u queue%s, depth %u%s%s%s%s, %s%s\n", o->rw, o->bs, p->queues,
+	       p->queues == 1 ? "" : "s", p->depth, o->host.hdgst ? ", header digest" : "",
+	       o->host.ddgst ? ", data digest" : "", o->host.invalidate ? ", invalidating" : "",
+	       o->host.disable_sqflow ? ", SQ flow control off" : "",
+	       rdma ? "RDMA" : "TCP congestion control ", rdma ? "" : p->congestion);
 	if (p->target) {
 		print_result("target", p->target, &p->target_cpu);
 		print_errors(p->target);
+		if (o->host.invalidate)
+			printf("  %llu responses ended their command's key\n",
+			       (unsigned long long)p->keys_ended);
 		print_verify(p);
 	}
 	if (p->floor)
@@ -175,6 +180,18 @@ static struct json_object *errors_json(const struct load_result *r)
 	return list;
 }
 
+/* Of each queue that had any, in the order of their identifiers. */
+static struct json_object *queues_json(const struct load_result *r)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(r->queue_ios); i++)
+		if (r->queue_ios[i])
+			json_object_array_add(list,
+					      json_object_new_int64((int64_t)r->queue_ios[i]));
+	return list;
+}
+
 static struct json_object *result_json(const struct load_result *r, const struct cpu_use *cpu)
 {
 	struct json_object *o = json_object_new_object();
@@ -186,6 +203,7 @@ static struct json_object *result_json(const struct load_result *r, const struct
 	put_real(o, "seconds", seconds(r));
 	put_int(o, "reads", r->ios[0]);
 	put_int(o, "writes", r->ios[1]);
+	json_object_object_add(o, "queue_ios", queues_json(r));
 	put_int(o, "bytes_read", r->bytes[0]);
 	put_int(o, "bytes_written", r->bytes[1]);
 	json_object_object_add(o, "latency_us", latency_json(&both));
@@ -194,9 +212,9 @@ static struct json_object *result_json(const struct load_result *r, const struct
 	if (cpu->known) {
 		put_real(o, "cpu_us_per_io", us_per_io(cpu->cpu_ns, r));
 		put_real(o, "cpu_seconds", (double)cpu->cpu_ns / 1e9);
+		if (cpu->spin_known)
+			put_real(o, "busy_us_per_io", us_per_io(cpu->cpu_ns - cpu->spin_ns, r));
 	}
-	if (cpu->spin_ns)
-		put_real(o, "busy_us_per_io", us_per_io(cpu->cpu_ns - cpu->spin_ns, r));
 	put_int(o, "failed", r->failed);
 	put_int(o, "retries", r->retries);
 	put_int(o, "reconnects", r->reconnects);
@@ -215,9 +233,16 @@ static struct json_object *workload_json(const struct report *p)
 	put_int(o, "queues", p->queues);
 	put_int(o, "depth", p->depth);
 	put_int(o, "nsid", p->nsid);
+	put_int(o, "namespaces", p->options->namespaces);
 	put_int(o, "seed", p->options->seed);
+	json_object_object_add(o, "transport",
+			       json_object_new_string(p->options->host.transport == INITIATOR_RDMA ?
+							      "rdma" :
+							      "tcp"));
 	json_object_object_add(o, "hdgst", json_object_new_boolean(p->options->host.hdgst));
 	json_object_object_add(o, "ddgst", json_object_new_boolean(p->options->host.ddgst));
+	json_object_object_add(o, "invalidate",
+			       json_object_new_boolean(p->options->host.invalidate));
 	json_object_object_add(o, "disable_sqflow",
 			       json_object_new_boolean(p->options->host.disable_sqflow));
 	json_object_object_add(o, "spin", json_object_new_boolean(p->options->host.spin));
@@ -264,6 +289,8 @@ void report_json(const struct report *p)
 							 (!p->target || !p->target->failed)));
 	if (p->error)
 		json_object_object_add(o, "error", json_object_new_string(p->error));
+	if (p->options->host.invalidate)
+		put_int(o, "keys_ended", p->keys_ended);
 	if (p->verify)
 		json_object_object_add(o, "verify", verify_json(p));
 	if (p->floor)

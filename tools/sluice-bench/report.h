@@ -12,7 +12,8 @@
 struct cpu_use {
 	bool known;
 	uint64_t cpu_ns;
-	uint64_t spin_ns; /* of it: looking at an empty queue; 0 where it does not tell */
+	bool spin_known;
+	uint64_t spin_ns; /* of it: looking at an empty queue */
 };
 
 struct report {
@@ -26,6 +27,7 @@ struct report {
 	unsigned queues;
 	unsigned depth;
 	uint32_t nsid;
+	uint64_t keys_ended; /* by responses, with --invalidate */
 	bool corrupt;
 	const char *error; /* what ended the run early; NULL: nothing */
 	char congestion[16];

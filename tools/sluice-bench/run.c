@@ -91,6 +91,8 @@ static void result_add(struct load_result *to, const struct load_result *from)
 		to->ios[i] += from->ios[i];
 		to->bytes[i] += from->bytes[i];
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(to->queue_ios); i++)
+		to->queue_ios[i] += from->queue_ios[i];
 	to->elapsed_ns += from->elapsed_ns;
 	to->failed += from->failed;
 	to->retries += from->retries;
@@ -148,6 +150,7 @@ static int floor_open(struct bench *b)
 		.block_size = FLOOR_BLOCK_SIZE,
 		.in_capsule = FLOOR_IN_CAPSULE,
 		.sqflow = !o->host.disable_sqflow,
+		.memory = o->floor_memory,
 		.cpu = other_cpu(o->cpu),
 	};
 	int rc = floor_start(&b->server, &shape);
@@ -163,7 +166,7 @@ static int floor_attach(struct bench *b)
 {
 	struct initiator_options host = b->options->host;
 	struct load_shape shape = { .block_size = FLOOR_BLOCK_SIZE, .bs = b->options->bs,
-				    .blocks = FLOOR_BLOCKS, .nsid = 1, .seed = b->options->seed };
+				    .blocks = FLOOR_BLOCKS, .nsid = 1, .namespaces = 1, .seed = b->options->seed };
 	uint32_t in_capsule = b->in ? initiator_in_capsule(b->in) : FLOOR_IN_CAPSULE;
 	int fds[INITIATOR_MAX_QUEUES];
 	int rc;
@@ -193,6 +196,7 @@ static int floor_round(struct bench *b, const struct load_spec *spec)
 	cpu_time(b->server.pid, &cpu[0]);
 	rc = load_run(b->floor_load, spec, b->scratch);
 	b->report.floor_cpu.known = cpu_time(b->server.pid, &cpu[1]);
+	b->report.floor_cpu.spin_known = true;
 	b->report.floor_cpu.cpu_ns += cpu[1] - cpu[0];
 	b->report.floor_cpu.spin_ns += b->server.counters->spin_ns - spin_ns;
 	result_add(b->floor, b->scratch);
@@ -224,6 +228,30 @@ static int ns_find(struct bench *b)
 		return bench_fail("namespace %u: %s", nsid,
 				  nvme_status_text((uint16_t)rc, text, sizeof(text)));
 	return rc ? bench_fail("%s", initiator_error(b->in)) : 0;
+}
+
+/* Those behind the first have to be like it, for one load to fit all. */
+static int ns_compare(struct bench *b)
+{
+	struct initiator_ns ns;
+	char text[96];
+
+	for (uint32_t i = 1; i < b->options->namespaces; i++) {
+		uint32_t nsid = b->ns.nsid + i;
+		int rc = initiator_ns_read(b->in, nsid, &ns);
+
+		if (rc > 0)
+			return bench_fail("namespace %u: %s", nsid,
+					  nvme_status_text((uint16_t)rc, text, sizeof(text)));
+		if (rc)
+			return bench_fail("%s", initiator_error(b->in));
+		if (ns.blocks != b->ns.blocks || ns.block_size != b->ns.block_size ||
+		    ns.read_only != b->ns.read_only)
+			return bench_fail(
+				"--namespaces: %u and %u differ in size, block size or access",
+				b->ns.nsid, nsid);
+	}
+	return 0;
 }
 
 /* The options against what the controller and the namespace can do. */
@@ -265,10 +293,13 @@ static int target_open(struct bench *b)
 	if (!b->in)
 		return EXIT_FAILED;
 	rc = ns_find(b);
+	if (!rc)
+		rc = ns_compare(b);
 	if (rc)
 		return rc;
 	shape.in = b->in;
 	shape.nsid = b->ns.nsid;
+	shape.namespaces = o->namespaces;
 	shape.block_size = b->ns.block_size;
 	shape.first = o->range_start / b->ns.block_size;
 	shape.blocks =
@@ -286,6 +317,8 @@ static int target_open(struct bench *b)
 		b->report.verify = &b->verify;
 	}
 	rc = load_init(&b->load, &shape);
+	if (rc && initiator_error(b->in)[0])
+		return bench_fail("%s", initiator_error(b->in));
 	return rc ? bench_fail("out of memory for %u I/Os", o->host.queues * o->host.depth) : 0;
 }
 
@@ -380,6 +413,7 @@ static int report_end(struct bench *b, int rc)
 	r->queues = initiator_queues(b->in ? b->in : b->floor_in);
 	r->depth = initiator_depth(b->in ? b->in : b->floor_in);
 	r->nsid = b->ns.nsid;
+	r->keys_ended = b->in ? initiator_counters(b->in)->keys_ended : 0;
 	r->corrupt = rc == -EBADMSG;
 	congestion_read(r->congestion, sizeof(r->congestion));
 	if (rc && rc != -EBADMSG && rc != -EINTR) {

@@ -118,9 +118,9 @@ void initiator_tick(struct initiator *in)
 	if (in->watching)
 		keep_alive_tick(in);
 	for (unsigned i = 0; i <= in->n_io; i++) {
-		const struct queue *q = &in->queues[i];
+		const struct queue *q = in->queues[i];
 		uint32_t limit_ms = i ? in->options.io_timeout_ms : in->options.connect_timeout_ms;
-		uint64_t age_ns = q->fd >= 0 ? queue_oldest_ns(q, in->now_ns, &cmd) : 0;
+		uint64_t age_ns = q->open ? queue_oldest_ns(q, in->now_ns, &cmd) : 0;
 
 		if (age_ns > limit_ms * 1000000ull) {
 			initiator_fail(in, true,

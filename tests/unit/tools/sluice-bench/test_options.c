@@ -89,6 +89,23 @@ static void test_modes(void **state)
 	assert_int_equal(o.mode, MODE_FLOOR);
 }
 
+static void test_transport(void **state)
+{
+	struct bench_options o;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, CONNECT), 0);
+	assert_int_equal(o.host.transport, INITIATOR_TCP);
+	assert_int_equal(PARSE(&o, CONNECT, "--transport", "tcp", "--hdgst"), 0);
+	assert_int_equal(o.host.transport, INITIATOR_TCP);
+	assert_int_equal(PARSE(&o, CONNECT, "--transport", "rdma", "--invalidate", "--spin"), 0);
+	assert_int_equal(o.host.transport, INITIATOR_RDMA);
+	assert_true(o.host.invalidate);
+	assert_int_equal(PARSE(&o, "discover", "127.0.0.1:4420", "--transport", "rdma"), 0);
+	assert_int_equal(o.host.transport, INITIATOR_RDMA);
+	assert_int_equal(PARSE(&o, "floor", "--transport", "rdma"), EXIT_USAGE);
+}
+
 static void test_refused(void **state)
 {
 	static const char *const bad[][4] = {
@@ -97,7 +114,7 @@ static void test_refused(void **state)
 		{ "--bs", "4x" },
 		{ "--depth", "0" },
 		{ "--depth", "1025" },
-		{ "--queues", "129" },
+		{ "--queues", "1025" },
 		{ "--rw", "randread:50" },
 		{ "--rw", "randrw:101" },
 		{ "--rw", "dance" },
@@ -118,7 +135,17 @@ static void test_refused(void **state)
 		{ "--no-such" },
 		{ "word" },
 		{ "--verify", "--floor" },
+		{ "--floor-memory", "1M" },
+		{ "--floor", "--floor-memory", "0" },
+		{ "--floor", "--floor-memory=1M", "--queues=5" },
+		{ "--floor", "--floor-memory=1M", "--bs=2M" },
 		{ "--time", "1", "--size", "1M" },
+		{ "--transport", "fc" },
+		{ "--transport", "rdma", "--hdgst" },
+		{ "--transport", "rdma", "--ddgst" },
+		{ "--transport", "rdma", "--floor" },
+		{ "--transport=rdma", "--bs", "16M" },
+		{ "--invalidate" },
 	};
 	struct bench_options o;
 
@@ -177,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_status_words),
