@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -132,18 +134,28 @@ static void explain_reply(int rc, const char *path, char *error, size_t size)
 int client_ask(const char *path, const char *verb, char **reply, char *error, size_t error_size)
 {
 	char request[128];
+
+	snprintf(request, sizeof(request), "{\"verb\": \"%s\"}", verb);
+	return client_request(path, request, reply, error, error_size);
+}
+
+int client_request(const char *path, const char *request, char **reply, char *error,
+		   size_t error_size)
+{
+	const struct iovec line[] = { { (void *)(uintptr_t)request, strlen(request) },
+				      { (void *)(uintptr_t)"\n", 1 } };
+	const struct msghdr message = { .msg_iov = (void *)(uintptr_t)line, .msg_iovlen = 2 };
 	int fd = client_connect(path, error, error_size);
-	int len, rc = 0;
+	int rc = 0;
 
 	*reply = NULL;
 	if (fd < 0)
 		return fd;
-	len = snprintf(request, sizeof(request), "{\"verb\": \"%s\"}\n", verb);
 	/*
 	 * A failed send is no news yet: a daemon with too many clients says so and closes, and what
 	 * it said can still be read.
 	 */
-	if (send(fd, request, (size_t)len, MSG_NOSIGNAL) < 0)
+	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
 		rc = -errno;
 	if (!rc || rc == -EPIPE || rc == -ECONNRESET)
 		rc = line_read(fd, reply);

@@ -16,4 +16,8 @@ enum {
  */
 int client_ask(const char *path, const char *verb, char **reply, char *error, size_t error_size);
 
+/* The same with a whole @request, a line without its newline. */
+int client_request(const char *path, const char *request, char **reply, char *error,
+		   size_t error_size);
+
 #endif

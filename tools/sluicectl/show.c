@@ -7,46 +7,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/nvme_status.h"
+#include "reply.h"
 #include "table.h"
-
-/* -------------------------------------------------------------------------------------- members */
-
-static struct json_object *member(const struct json_object *object, const char *key)
-{
-	struct json_object *value = NULL;
-
-	if (json_object_is_type(object, json_type_object))
-		json_object_object_get_ex(object, key, &value);
-	return value;
-}
-
-static uint64_t number(const struct json_object *object, const char *key)
-{
-	return json_object_get_uint64(member(object, key));
-}
-
-/* The text of a member that is one, or a number; "-" when it is missing or null. */
-static const char *text(const struct json_object *object, const char *key)
-{
-	const char *value = json_object_get_string(member(object, key));
-
-	return value ? value : "-";
-}
-
-static bool flag(const struct json_object *object, const char *key)
-{
-	return json_object_get_boolean(member(object, key));
-}
-
-static size_t rows_count(const struct json_object *array)
-{
-	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
-}
-
-#define for_each_row(row, array)                                                             \
-	for (size_t row##_i = 0; row##_i < rows_count(array) &&                              \
-				 ((row) = json_object_array_get_idx(array, row##_i), true); \
-	     row##_i++)
 
 /* ---------------------------------------------------------------------------------------- cells */
 
@@ -153,7 +116,7 @@ static void show_status(const struct json_object *reply, FILE *out)
 {
 	static const char *const headings[] = {
 		"WORKER",     ">CPU",	">CONNECTIONS", ">POOL",   ">FREE",  ">LEAST FREE",
-		">SHORTAGES", ">TURNS", ">CALLS",	">BLOCKS", ">SPINS", NULL,
+		">SHORTAGES", ">TIMEOUTS", ">TURNS", ">CALLS", ">BLOCKS", ">SPINS", NULL,
 	};
 	const struct json_object *counts = member(reply, "counts");
 	struct json_object *row;
@@ -180,6 +143,7 @@ static void show_status(const struct json_object *reply, FILE *out)
 		cell_bytes(&table, pool, "free_bytes");
 		cell_bytes(&table, pool, "low_water_bytes");
 		cell_number(&table, row, "memory_waits");
+		cell_number(&table, row, "host_timeouts");
 		cells_loop(&table, row);
 	}
 	table_print(&table, out);
@@ -449,6 +413,122 @@ static void show_receive_areas(const struct json_object *reply, FILE *out)
 	table_fini(&table);
 }
 
+/* Of each that counts for itself: what it did by status, other than success. */
+static void show_statuses(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = { "HOST", "SUBSYSTEM", "STATUS",
+						"NAME", ">COUNT",    NULL };
+	struct json_object *row, *status;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "hosts"))
+	{
+		for_each_row(status, member(row, "statuses"))
+		{
+			bool known = member(status, "sc");
+			unsigned code =
+				(unsigned)(number(status, "sct") << 8 | number(status, "sc"));
+
+			cell_text(&table, row, "host_nqn");
+			cell_text(&table, row, "nqn");
+			if (known)
+				table_cell(&table, "%xh/%02xh", code >> 8, code & 0xff);
+			else
+				table_cell(&table, "other");
+			table_cell(&table, "%s", known ? nvme_status_name((uint16_t)code) : "-");
+			cell_number(&table, status, "count");
+		}
+	}
+	if (table.n_cells) {
+		fputc('\n', out);
+		table_print(&table, out);
+	}
+	table_fini(&table);
+}
+
+static void cell_time(struct table *table, const struct json_object *phase, const char *key)
+{
+	table_cell(table, "%" PRIu64 " us", number(phase, key) / 1000);
+}
+
+/* Half of the commands, and 99 of 100, took no longer than that. */
+static void cells_times(struct table *table, const struct json_object *phases)
+{
+	static const char *const names[] = { "fetch", "backend", "respond", "total" };
+
+	cell_number(table, member(phases, "total"), "count");
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		cell_time(table, member(phases, names[i]), "p50_ns");
+		cell_time(table, member(phases, names[i]), "p99_ns");
+	}
+}
+
+static void show_times(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = {
+		"SUBSYSTEM",  ">NSID",	      "TIMES OF", ">COUNT",	  ">FETCH P50",
+		">P99",	      ">BACKEND P50", ">P99",	  ">RESPOND P50", ">P99",
+		">TOTAL P50", ">P99",	      NULL
+	};
+	static const char *const kinds[] = { "read", "write", "other" };
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "namespaces"))
+	{
+		for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+			const struct json_object *phases = member(member(row, "times"), kinds[i]);
+
+			if (!phases)
+				continue;
+			cell_text(&table, row, "nqn");
+			cell_number(&table, row, "nsid");
+			table_cell(&table, "%s", kinds[i]);
+			cells_times(&table, phases);
+		}
+	}
+	if (table.n_cells) {
+		fputc('\n', out);
+		table_print(&table, out);
+	}
+	table_fini(&table);
+}
+
+static void show_hosts(const struct json_object *reply, FILE *out)
+{
+	static const char *const headings[] = {
+		"HOST",	  ">CONNECTIONS", ">READS",  ">WRITES", ">READ",     ">WRITTEN", ">FLUSHES",
+		">OTHER", ">ERRORS",	  ">PLACED", ">STAGED", "SUBSYSTEM", NULL,
+	};
+	struct json_object *row;
+	struct table table;
+
+	table_init(&table, headings);
+	for_each_row(row, member(reply, "hosts"))
+	{
+		cell_text(&table, row, "host_nqn");
+		cell_number(&table, row, "connections");
+		cell_number(&table, row, "reads");
+		cell_number(&table, row, "writes");
+		cell_bytes(&table, row, "read_bytes");
+		cell_bytes(&table, row, "written_bytes");
+		cell_number(&table, row, "flushes");
+		table_cell(&table, "%" PRIu64, number(row, "deallocates") + number(row, "other"));
+		cell_number(&table, row, "errors");
+		cell_bytes(&table, row, "placed_bytes");
+		cell_bytes(&table, row, "staged_bytes");
+		cell_text(&table, row, "nqn");
+	}
+	if (table.n_cells) {
+		fputc('\n', out);
+		table_print(&table, out);
+	}
+	table_fini(&table);
+	show_statuses(reply, out);
+}
+
 static void show_stats(const struct json_object *reply, FILE *out)
 {
 	static const char *const ns_headings[] = { "SUBSYSTEM", ">NSID", STATS_HEADINGS, NULL };
@@ -474,6 +554,8 @@ static void show_stats(const struct json_object *reply, FILE *out)
 	}
 	table_print(&table, out);
 	table_fini(&table);
+	show_times(reply, out);
+	show_hosts(reply, out);
 	show_receive_areas(reply, out);
 }
 
@@ -486,7 +568,8 @@ const struct show shows[] = {
 	{ "controllers", "controllers: which host is attached to what", show_controllers },
 	{ "connections", "connections: one for each queue of a controller", show_connections },
 	{ "datapath", "how data moves, and why not in a better way", show_datapath },
-	{ "stats", "what each namespace and each worker has done", show_stats },
+	{ "stats", "what namespaces, workers and hosts have done, and how long it took",
+	  show_stats },
 	{ NULL, NULL, NULL },
 };
 

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ void table_fini(struct table *table)
 	free(table->cells);
 }
 
-static void out_of_memory(void)
+void out_of_memory(void)
 {
 	fprintf(stderr, "sluicectl: out of memory\n");
 	exit(EXIT_FAILURE);
@@ -61,6 +62,54 @@ void table_cell(struct table *table, const char *fmt, ...)
 	table->cells[table->n_cells++] = text;
 }
 
+/* Characters that @text takes on a terminal; wide ones are not known here. */
+static int text_width(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+/* The place of character @n of @text, or its end. */
+static const char *text_at(const char *text, int n)
+{
+	while (*text && (n > 0 || ((unsigned char)*text & 0xc0) == 0x80)) {
+		text++;
+		n -= ((unsigned char)*text & 0xc0) != 0x80;
+	}
+	return text;
+}
+
+/* One line on its way out. */
+struct line {
+	FILE *out;
+	int room; /* characters that may still come */
+};
+
+static void line_put(struct line *line, const char *text)
+{
+	const char *end = text_at(text, line->room);
+
+	fwrite(text, 1, (size_t)(end - text), line->out);
+	line->room -= text_width(text);
+	line->room = MAX(line->room, 0);
+}
+
+void text_print_within(const char *text, unsigned width, FILE *out)
+{
+	struct line line = { out, width ? (int)MIN(width, (unsigned)INT_MAX) : INT_MAX };
+	char *copy = strdup(text);
+
+	if (!copy)
+		out_of_memory();
+	text_clean(copy);
+	line_put(&line, copy);
+	fputc('\n', out);
+	free(copy);
+}
+
 void text_print(const char *text, FILE *out)
 {
 	char *copy = strdup(text);
@@ -72,29 +121,57 @@ void text_print(const char *text, FILE *out)
 	free(copy);
 }
 
-/* Characters that @text takes on a terminal; wide ones are not known here. */
-static int text_width(const char *text)
+static void line_pad(struct line *line, int n)
 {
-	int width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
+	n = MIN(n, line->room);
+	if (n <= 0)
+		return;
+	fprintf(line->out, "%*s", n, "");
+	line->room -= n;
 }
 
-static void cell_print(const char *text, int width, bool right, bool last, FILE *out)
+static void cell_print(struct line *line, const char *text, int width, bool right, bool last)
 {
 	int padding = width - text_width(text);
 
 	if (right)
-		fprintf(out, "%*s%s", padding, "", text);
+		line_pad(line, padding);
+	if (padding < 0) {
+		line_put(line, "..");
+		text = text_at(text, 2 - padding);
+	}
+	line_put(line, text);
+	if (!right && !last)
+		line_pad(line, padding);
+	if (last)
+		fputc('\n', line->out);
 	else
-		fprintf(out, "%s%*s", text, last ? 0 : padding, "");
-	fputs(last ? "\n" : "  ", out);
+		line_pad(line, 2);
 }
 
-void table_print(const struct table *table, FILE *out)
+/* Takes from the widest column of text until the line fits in @width, or no more can be taken. */
+static void columns_fit(int *widths, const bool *right, unsigned n, int width)
 {
+	for (;;) {
+		int sum = 2 * ((int)n - 1);
+		unsigned widest = n;
+
+		for (unsigned c = 0; c < n; c++) {
+			sum += widths[c];
+			if (!right[c] && widths[c] > TABLE_TEXT_MIN &&
+			    (widest == n || widths[c] >= widths[widest]))
+				widest = c;
+		}
+		if (sum <= width || widest == n)
+			return;
+		widths[widest]--;
+	}
+}
+
+void table_print_within(const struct table *table, unsigned width, FILE *out)
+{
+	const int room = width ? (int)MIN(width, (unsigned)INT_MAX) : INT_MAX;
+	struct line line = { out, room };
 	unsigned n = table->n_columns;
 	int widths[TABLE_COLUMNS];
 	bool right[TABLE_COLUMNS];
@@ -106,10 +183,19 @@ void table_print(const struct table *table, FILE *out)
 	}
 	for (size_t i = 0; i < table->n_cells; i++)
 		widths[i % n] = MAX(widths[i % n], text_width(table->cells[i]));
+	columns_fit(widths, right, n, room);
 	for (unsigned c = 0; c < n; c++)
-		cell_print(table->headings[c] + right[c], widths[c], right[c], c == n - 1, out);
-	for (size_t i = 0; i < table->n_cells; i++)
-		cell_print(table->cells[i], widths[i % n], right[i % n], i % n == n - 1, out);
+		cell_print(&line, table->headings[c] + right[c], widths[c], right[c], c == n - 1);
+	for (size_t i = 0; i < table->n_cells; i++) {
+		if (i % n == 0)
+			line.room = room;
+		cell_print(&line, table->cells[i], widths[i % n], right[i % n], i % n == n - 1);
+	}
+}
+
+void table_print(const struct table *table, FILE *out)
+{
+	table_print_within(table, 0, out);
 }
 
 struct duration_text duration_text(uint64_t ms)

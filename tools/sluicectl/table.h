@@ -8,7 +8,10 @@
 
 #include "base/compiler.h"
 
-enum { TABLE_COLUMNS = 16 };
+enum {
+	TABLE_COLUMNS = 16,
+	TABLE_TEXT_MIN = 16, /* characters that a column of text keeps when there is little room */
+};
 
 struct table {
 	const char *const *headings; /* '>' comes first where the column is flush right */
@@ -30,8 +33,20 @@ void table_cell(struct table *table, const char *fmt, ...) __printf(2, 3);
 /* Whole rows only have been filled in. */
 void table_print(const struct table *table, FILE *out);
 
+/*
+ * As table_print(), in lines of at most @width characters, 0: any. Columns of text get as narrow as they
+ * must, their texts losing their beginnings, for the ends tell them apart; then lines lose their ends.
+ */
+void table_print_within(const struct table *table, unsigned width, FILE *out);
+
 /* Prints @text to @out as a cell would show it. */
 void text_print(const char *text, FILE *out);
+
+/* The same as a line, of at most @width characters, 0: any. */
+void text_print_within(const char *text, unsigned width, FILE *out);
+
+/* Says so and ends the program. */
+void out_of_memory(void) __attribute__((noreturn));
 
 struct duration_text {
 	char s[32];

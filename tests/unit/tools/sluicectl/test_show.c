@@ -48,11 +48,12 @@ static void test_status(void **state)
 		"\"memory\":{\"announced_bytes\":1610612736,\"pools\":[{\"worker\":1,"
 		"\"size_bytes\":268435456,\"free_bytes\":134217728,\"low_water_bytes\":4096}]},"
 		"\"workers\":[{\"worker\":1,\"cpu\":null,\"connections\":6,\"memory_waits\":8,"
+		"\"host_timeouts\":9,"
 		"\"turns\":11,\"enters\":12,\"waits\":13,\"spins\":14}]}",
 		PIECES("sluiced 1.2, process 77: serving for 1m 1s\n", "1 of 2 listeners open",
 		       "3 subsystems", "4 namespaces", "5 controllers", "6 connections",
 		       "1.5 GiB of memory", "WORKER", "\n1 ", "-", "6", "256 MiB", "128 MiB",
-		       "4 KiB", "8", "11", "12", "13", "14\n"));
+		       "4 KiB", "8", "9", "11", "12", "13", "14\n"));
 }
 
 static void test_subsystems(void **state)
@@ -148,6 +149,25 @@ static void test_stats(void **state)
 		       "34\n", "1 ", "-"));
 }
 
+static void test_stats_of_hosts(void **state)
+{
+	(void)state;
+	assert_shows(
+		"stats",
+		"{\"namespaces\":[{\"nqn\":\"nqn.a\",\"nsid\":1,\"times\":{\"write\":{"
+		"\"fetch\":{\"count\":5,\"p50_ns\":1536,\"p99_ns\":2048},"
+		"\"backend\":{\"count\":5,\"p50_ns\":98304,\"p99_ns\":131072},"
+		"\"total\":{\"count\":5,\"p50_ns\":196608,\"p99_ns\":393216}}}}],"
+		"\"hosts\":[{\"nqn\":\"nqn.a\",\"host_nqn\":\"nqn.h\",\"connections\":3,\"reads\":41,"
+		"\"deallocates\":2,\"other\":5,\"errors\":9,\"staged_bytes\":2048,"
+		"\"statuses\":[{\"sct\":2,\"sc\":129,\"count\":8},"
+		"{\"sct\":null,\"sc\":null,\"count\":1}]}]}",
+		PIECES("TIMES OF", "nqn.a", "1", "write", "5", "1 us", "2 us", "98 us", "131 us",
+		       "0 us", "0 us", "196 us", "393 us\n", "HOST", "nqn.h", "3", "41", "7", "9",
+		       "2 KiB", "nqn.a\n", "STATUS", "nqn.h", "2h/81h", "Unrecovered Read Error",
+		       "8\n", "nqn.h", "other", "-", "1\n"));
+}
+
 /* An older daemon, or none of ours: something is shown, and nothing is read that is not there. */
 static void test_missing_and_wrong_members(void **state)
 {
@@ -188,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_datapath),
 		cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_stats_of_hosts),
 		cmocka_unit_test(test_missing_and_wrong_members),
 		cmocka_unit_test(test_find),
 	};
