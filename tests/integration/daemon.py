@@ -145,8 +145,8 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
-    def ctl(self, verb):
-        out = subprocess.run([SLUICECTL, "--socket", self.control, "--json", verb], check=True,
+    def ctl(self, *verb):
+        out = subprocess.run([SLUICECTL, "--socket", self.control, "--json", *verb], check=True,
                              stdout=subprocess.PIPE, timeout=30).stdout
         return json.loads(out)
 

@@ -248,6 +248,8 @@ class Conn:
             data = self.take(left)
         elif left:
             raise WireError(f"PLEN {plen} in PDU type {kind:#x}")
+        if kind in (C2H_DATA, R2T) and any(head[20:24]) or kind == C2H_DATA and any(head[10:12]):
+            raise WireError(f"reserved bytes of PDU type {kind:#x}")
         if flags & ~allowed or (allowed ^ flags) & (HDGSTF | DDGSTF):
             raise WireError(f"flags {flags:#x} in PDU type {kind:#x}")
         return Pdu(kind, flags, hlen, pdo, plen, head, data)
