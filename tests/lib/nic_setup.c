@@ -16,7 +16,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "transport/nic/nic.h"
-#include "transport/tcp/address.h"
+#include "transport/address.h"
 
 enum { EXIT_USAGE = 64 };
 

@@ -4,19 +4,34 @@
 # What the cases have at hand. Sourced inside the guest by guest/case, under set -euEo pipefail; a
 # command that fails ends the case. The target under test is sluiced or, as the measure, the
 # kernel's own (TARGET=sluice|nvmet); a case describes subsystems and namespaces once, for either.
+# Both speak what the case is run over: transport is tcp or rdma, address and port are where.
 #
 # Results come back in globals, because a failure inside $( ) would not end the case:
 #   ctrl        the controller of the last host_connect, as nvme2
 #   device      the block device of the last namespace_wait, as /dev/nvme2n1
 #
 # shellcheck disable=SC2034 # most names here are for the cases
+# shellcheck disable=SC2154 # case_name is guest/case's: the case as tests/vm/run calls it
 
 # shellcheck source=/dev/null # written by tests/vm/run: TARGET, KERNEL_OWN
 source /h/settings
 export PATH=/h/bin:$PATH
 
-address=127.0.0.1
+transport=tcp
+[[ $case_name != *@* ]] || transport=${case_name##*@}
+declare -A addresses=([tcp]=127.0.0.1 [rdma]=10.9.0.1)
+address=${addresses[$transport]}
 port=4420
+# RDMA's interfaces and devices on them: the target's, which has the address above, and the host's.
+rdma_links=(d0 d1)
+rdma_devices=(rxe0 rxe1)
+rdma_host_address=10.9.0.2
+rdma_address6=fd00:9::1
+# What all that is sent over a transport passes through.
+declare -A wires=([tcp]=lo [rdma]="${rdma_links[*]}")
+# RDMA in software takes more of the processor: over it, a case moves so many times less data.
+less=1
+[ "$transport" = tcp ] || less=2
 nqn=nqn.2026-11.io.sluice:vm
 discovery_nqn=nqn.2014-08.org.nvmexpress.discovery
 host_nqn=$(</etc/nvme/hostnqn)
@@ -34,8 +49,9 @@ host_prefix=()
 
 # ---------------------------------------------------------------- words
 
+# With the time since the case began, in seconds.
 note() {
-	printf -- '-- %s\n' "$*"
+	printf -- '-- %3d %s\n' "$SECONDS" "$*"
 }
 
 # Names the line of the case, not that of the assertion in here.
@@ -115,6 +131,80 @@ drive_reset() {
 	dd if=/dev/urandom of="$1" bs=1M count=1 oflag=direct status=none
 }
 
+# ---------------------------------------------------------------- transport
+
+# A soft RDMA device for the target and one for the host, each on an end of a pair of interfaces. Both
+# ends are here, so that the kernel would keep packets from the one to the other to itself; but who has
+# bound itself to one end, as a soft RDMA device and a host that is told its own address, is led to
+# the other by the routes. Those of IPv6 cannot lead away from a local address: over that, hosts reach
+# the target within its own device. A large MTU makes fewer packets of the same data.
+transport_up() {
+	local near=02:00:00:00:09:01 far=02:00:00:00:09:02 i
+
+	[ "$transport" = rdma ] || return 0
+	ip link add "${rdma_links[0]}" address $near mtu 9000 type veth \
+		peer name "${rdma_links[1]}" address $far mtu 9000
+	ip addr add "${addresses[rdma]}/32" dev "${rdma_links[0]}"
+	ip addr add "$rdma_host_address/32" dev "${rdma_links[1]}"
+	ip addr add "$rdma_address6/128" dev "${rdma_links[0]}" nodad
+	for i in 0 1; do
+		echo 1 >"/proc/sys/net/ipv4/conf/${rdma_links[i]}/accept_local"
+		ip link set "${rdma_links[i]}" up
+	done
+	ip route add "$rdma_host_address/32" dev "${rdma_links[0]}" src "${addresses[rdma]}"
+	ip route add "${addresses[rdma]}/32" dev "${rdma_links[1]}" src "$rdma_host_address"
+	ip neigh add "$rdma_host_address" lladdr $far dev "${rdma_links[0]}" nud permanent
+	ip neigh add "${addresses[rdma]}" lladdr $near dev "${rdma_links[1]}" nud permanent
+	for i in 0 1; do
+		rdma link add "${rdma_devices[i]}" type rxe netdev "${rdma_links[i]}"
+		retry 10 rdma_active "${rdma_devices[i]}"
+	done
+}
+
+rdma_active() {
+	[ "$(rdma -j link show "$1/1" | jq -r '.[].state')" = ACTIVE ]
+}
+
+# Takes away what is there of it, whatever a case has done to it.
+transport_down() {
+	local i
+
+	for i in "${rdma_devices[@]}"; do
+		[ ! -e "/sys/class/infiniband/$i" ] || rdma link delete "$i"
+	done
+	for i in "${rdma_links[@]}"; do
+		[ ! -e "/sys/class/net/$i" ] || ip link del "$i"
+	done
+}
+
+# wire_cut TRANSPORT: from now on nothing that is sent over it arrives, and nobody is told.
+wire_cut() {
+	local link
+
+	for link in ${wires[$1]}; do
+		tc qdisc add dev "$link" root netem loss 100%
+	done
+}
+
+wire_mend() {
+	local link
+
+	for link in ${wires[$1]}; do
+		tc qdisc del dev "$link" root
+	done
+}
+
+# listening TRANSPORT: somebody does, on the port. RDMA's ports are none of the sockets'.
+listening() {
+	case $1 in
+	tcp) [ -n "$(ss -Hltn "sport = :$port")" ] ;;
+	rdma)
+		[ -n "$(rdma -j resource show cm_id | jq --arg port ":$port" '.[] |
+			select(.state == "LISTEN" and (."src-addr" // "" | endswith($port)))')" ]
+		;;
+	esac
+}
+
 # ---------------------------------------------------------------- target
 
 # What the target is to export: subsystems, their hosts and namespaces. "any" stands for every host.
@@ -129,8 +219,18 @@ namespace_add() {
 	namespaces+=("$*")
 }
 
+# listener_add TRANSPORT: the target serves over that as well, on its address.
+listener_add() {
+	listeners+=("$1 ${addresses[$1]}")
+}
+
+# What the target is to listen on, "TRANSPORT ADDRESS" a line.
+listeners_all() {
+	printf '%s\n' "$transport $address" "${listeners[@]}"
+}
+
 config_reset() {
-	subsystems=() subsystem_hosts=() namespaces=()
+	subsystems=() subsystem_hosts=() namespaces=() listeners=()
 }
 
 # The one subsystem that most cases use: one namespace on the first drive, open to every host.
@@ -156,7 +256,7 @@ target_kill() {
 }
 
 sluice_config() {
-	local i host line sub nsid path hosts
+	local i host line sub nsid path hosts kind where
 
 	cat <<-CONF
 		[daemon]
@@ -165,12 +265,12 @@ sluice_config() {
 		[memory]
 		# all of it is touched at start, which takes long in software emulation
 		per_worker = 32M
-
-		[listener tcp]
-		transport = tcp
-		address = $address
-		port = $port
 	CONF
+	! listeners_all | grep -q '^rdma ' || echo "receive = 8M"
+	while read -r kind where; do
+		printf '\n[listener %s]\ntransport = %s\naddress = %s\nport = %s\n' "$kind" "$kind" \
+			"$where" "$port"
+	done < <(listeners_all)
 	for i in "${!subsystems[@]}"; do
 		printf '\n[subsystem %s]\nserial = SLUICEVM%04d\n' "${subsystems[i]}" "$i"
 		for host in ${subsystem_hosts[i]}; do
@@ -191,23 +291,40 @@ sluice_config() {
 }
 
 port_open() {
-	[ -n "$(ss -Hltn "sport = :$port")" ]
+	local kind
+
+	while read -r kind _; do
+		listening "$kind" || return 1
+	done < <(listeners_all)
 }
 
 port_closed() {
-	[ -z "$(ss -Hltn "sport = :$port")" ]
+	local kind
+
+	while read -r kind _; do
+		! listening "$kind" || return 1
+	done < <(listeners_all)
 }
 
+starts() {
+	grep -c '^sluiced: ready$' "$run/sluiced.log" 2>/dev/null || :
+}
+
+# sluice_ready STARTS: once more than that. Its ports are open before it serves.
 sluice_ready() {
 	kill -0 "$target_pid" 2>/dev/null || fail "sluiced ended while it started"
-	port_open
+	[ "$(starts)" -gt "$1" ] && port_open
 }
 
+# sluice_start [COMMAND...]: by a command that starts another, as prlimit.
 sluice_start() {
+	local before
+
 	sluice_config >"$run/sluice.conf"
-	sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
+	before=$(starts)
+	"$@" sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
 	target_pid=$!
-	retry 60 sluice_ready
+	retry 60 sluice_ready "${before:-0}"
 }
 
 sluice_stop() {
@@ -247,8 +364,18 @@ nvmet_subsystem() {
 	done
 }
 
+# nvmet_port NUMBER TRANSPORT ADDRESS
+nvmet_port() {
+	local dir=$nvmet/ports/$1
+	mkdir "$dir"
+	echo ipv4 >"$dir/addr_adrfam"
+	echo "$2" >"$dir/addr_trtype"
+	echo "$3" >"$dir/addr_traddr"
+	echo "$port" >"$dir/addr_trsvcid"
+}
+
 nvmet_start() {
-	local i line sub nsid path hosts dir
+	local i line sub nsid path hosts dir kind where
 
 	if [ ! -d "$nvmet/ports/1" ]; then
 		for i in "${!subsystems[@]}"; do
@@ -264,21 +391,23 @@ nvmet_start() {
 			printf '%s' "$path" >"$dir/device_path"
 			echo 1 >"$dir/enable"
 		done
-		mkdir "$nvmet/ports/1"
-		echo ipv4 >"$nvmet/ports/1/addr_adrfam"
-		echo tcp >"$nvmet/ports/1/addr_trtype"
-		echo "$address" >"$nvmet/ports/1/addr_traddr"
-		echo "$port" >"$nvmet/ports/1/addr_trsvcid"
+		i=0
+		while read -r kind where; do
+			i=$((i + 1))
+			nvmet_port "$i" "$kind" "$where"
+		done < <(listeners_all)
 	fi
-	for sub in "${subsystems[@]}"; do
-		ln -s "$nvmet/subsystems/$sub" "$nvmet/ports/1/subsystems/$sub"
+	for dir in "$nvmet"/ports/*; do
+		for sub in "${subsystems[@]}"; do
+			ln -s "$nvmet/subsystems/$sub" "$dir/subsystems/$sub"
+		done
 	done
 	retry 10 port_open
 }
 
 nvmet_kill() {
 	local link
-	for link in "$nvmet"/ports/1/subsystems/*; do
+	for link in "$nvmet"/ports/*/subsystems/*; do
 		[ ! -L "$link" ] || rm "$link"
 	done
 	retry 10 port_closed
@@ -289,7 +418,9 @@ nvmet_stop() {
 
 	[ -d "$nvmet/ports/1" ] || return 0
 	nvmet_kill
-	rmdir "$nvmet/ports/1"
+	for dir in "$nvmet"/ports/*; do
+		rmdir "$dir"
+	done
 	for dir in "$nvmet"/subsystems/*/allowed_hosts/*; do
 		[ ! -L "$dir" ] || rm "$dir"
 	done
@@ -300,13 +431,22 @@ nvmet_stop() {
 
 # ---------------------------------------------------------------- host
 
+# host_nvme COMMAND [OPTION...]: a command of nvme that wants to know where the target is.
+host_nvme() {
+	local command=$1 where=(-t "$transport" -a "$address" -s "$port")
+	shift
+	# IPv6 has no routes that lead from the one end to the other: see transport_up
+	[ "$transport" != rdma ] || [[ $address == *:* ]] || where+=(--host-traddr="$rdma_host_address")
+	"${host_prefix[@]}" nvme "$command" "${where[@]}" "$@"
+}
+
 # host_connect NQN [nvme connect's options]: attaches and sets ctrl. Reconnects once a second, for
 # two minutes, so that a case that takes the target away waits no longer than it must.
 host_connect() {
 	local sub=$1 out
 	shift
-	out=$("${host_prefix[@]}" nvme connect -t tcp -a "$address" -s "$port" -n "$sub" --reconnect-delay=1 \
-		--ctrl-loss-tmo=120 -o json "$@") || fail "cannot connect to $sub: $out"
+	out=$(host_nvme connect -n "$sub" --reconnect-delay=1 --ctrl-loss-tmo=120 -o json "$@") ||
+		fail "cannot connect to $sub: $out"
 	ctrl=$(json_get "$out" .device)
 	[ -d "/sys/class/nvme/$ctrl" ] || fail "nvme connect named no controller: $out"
 }
@@ -375,7 +515,7 @@ log_size() {
 fio_verify() {
 	local dev=$1
 	shift
-	fio_run --name=verify --filename="$dev" --rw=randwrite --bs=4k --size=16M --iodepth=8 \
+	fio_run --name=verify --filename="$dev" --rw=randwrite --bs=4k --size=$((16 / less / SLOWNESS))M --iodepth=8 \
 		--direct=1 --ioengine=io_uring --verify=crc32c --verify_fatal=1 --do_verify=1 \
 		--end_fsync=1 "$@"
 }
@@ -403,9 +543,9 @@ fio_matrix() {
 		bs=${pair%:*} depth=${pair#*:}
 		# Small blocks are many commands: less data of them, in the time there is.
 		case $bs in
-		512) size=1M ;;
-		4k) size=8M ;;
-		*) size=16M ;;
+		512) size=$((1024 / less))k ;;
+		4k) size=$((8 / less))M ;;
+		*) size=$((16 / less))M ;;
 		esac
 		printf '[%s-%s]\nbs=%s\niodepth=%s\noffset=%sM\nsize=%s\n' "$bs" "$depth" "$bs" \
 			"$depth" "$offset_mib" "$size"
@@ -471,34 +611,66 @@ case_begin() {
 	rm -rf "$run"
 	mkdir -p "$run" "$mnt"
 	target_pid=""
+	transport_down
+	transport_up
 	config_reset
 	drive0=$(drive_path ssd0)
 	drive1=$(drive_path ssd1)
 }
 
+# Where the threads of a sluiced are that has to end now, for it may hang: beside the log, which is to
+# end with what the case said.
+threads_tell() {
+	local task
+
+	# the backtraces of all CPUs, and of tasks that are blocked, to the kernel's log
+	echo l >/proc/sysrq-trigger
+	echo w >/proc/sysrq-trigger
+	grep -E 'LOC|RES' /proc/interrupts
+	for task in "/proc/$target_pid/task/"*; do
+		echo "-- thread $(<"$task/comm"), state $(cut -d ' ' -f 3 "$task/stat") on CPU" \
+			"$(cut -d ' ' -f 39 "$task/stat"), system call $(<"$task/syscall")"
+		cat "$task/stack"
+	done
+	grep -E 'LOC|RES' /proc/interrupts
+}
+
+# What programs said that the case kept to itself.
+outputs_tell() {
+	local file
+
+	for file in "$run"/*.out "$run/sluiced.log"; do
+		[ -s "$file" ] || continue
+		echo "-- end of ${file##*/}"
+		tail -n 12 "$file"
+	done
+}
+
 # Leaves the guest as it was found, whatever happened.
 case_end() {
-	local rc=$1 processes
+	local rc=$1 processes link
 
 	trap - ERR EXIT
 	set +e
 	# bash must not report their end: the last line of a skipped case is its reason
 	processes=$(jobs -p)
 	disown -a
-	tc qdisc del dev lo root 2>/dev/null
+	for link in lo "${rdma_links[@]}"; do
+		tc qdisc del dev "$link" root 2>/dev/null
+	done
 	mountpoint -q "$mnt" && umount "$mnt"
 	nvme disconnect-all >/dev/null 2>&1
 	if [ -n "$target_pid" ] && ! kill -0 "$target_pid" 2>/dev/null; then
 		echo "sluiced ended by itself"
 		[ "$rc" -ne 0 ] || rc=1
+	elif [ -n "$target_pid" ] && [ "$rc" -ne 0 ] && [ "$rc" -ne 77 ]; then
+		threads_tell >"/out/logs/$case_name.threads"
 	fi
 	[ -z "$target_pid" ] || kill -KILL "$target_pid" 2>/dev/null
 	nvmet_stop
 	xargs -r kill -KILL <<<"$processes" 2>/dev/null
 	[ "$(type -t nic_down)" != function ] || nic_down
-	if [ "$rc" -ne 0 ] && [ "$rc" -ne 77 ] && [ -e "$run/sluiced.log" ]; then
-		echo "-- end of sluiced's log"
-		tail -n 25 "$run/sluiced.log"
-	fi
+	transport_down
+	[ "$rc" -eq 0 ] || [ "$rc" -eq 77 ] || outputs_tell
 	exit "$rc"
 }

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # timeout_s: 300
 # targets: sluice
 # What the kernel's own target answers, ours answers too: the same queries go to both in turn, and
@@ -21,7 +22,7 @@ query() {
 queries_run() {
 	local dev=$1 ns=$2 cns lid fid
 
-	query discover nvme discover -t tcp -a "$address" -s "$port" -o json
+	query discover host_nvme discover -o json
 	query id-ctrl nvme id-ctrl "$dev" -o json
 	query id-ns nvme id-ns "$dev" -n 1 -o json
 	query ns-descs nvme ns-descs "$dev" -n 1 -o json

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # targets: sluice
 # Compare says whether the blocks hold what the host thinks.
 

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # One command attaches every subsystem that discovery lists.
 
 config_reset
@@ -8,7 +9,7 @@ namespace_add "$nqn-a" 1 "$drive0"
 subsystem_add "$nqn-b"
 namespace_add "$nqn-b" 1 "$drive1"
 target_start
-nvme connect-all -t tcp -a "$address" -s "$port"
+host_nvme connect-all
 namespace_wait "$nqn-a" 1
 first=$device
 namespace_wait "$nqn-b" 1
@@ -20,7 +21,7 @@ list=$(nvme list-subsys -o json)
 for sub in "$nqn-a" "$nqn-b"; do
 	path=$(json_get "$list" ".[].Subsystems[] | select(.NQN == \"$sub\") | .Paths[0]")
 	assert_eq "state of the path to $sub" live "$(json_get "$path" .State)"
-	assert_eq "transport of the path to $sub" tcp "$(json_get "$path" .Transport)"
+	assert_eq "transport of the path to $sub" "$transport" "$(json_get "$path" .Transport)"
 done
 nvme disconnect-all
 assert_fails "subsystem after disconnect-all" "" subsystem_dir "$nqn-a"

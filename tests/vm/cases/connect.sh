@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Attach and detach, three times: the block device comes with the right size and goes again.
 
 target_start_default

@@ -9,21 +9,14 @@
 # shellcheck source=tests/vm/lib/datapath.sh
 source /h/lib/datapath.sh
 
-# The daemon as nobody, with RLIMIT_MEMLOCK of $1 KiB.
+# nobody_start KIB: the daemon as nobody, with this RLIMIT_MEMLOCK.
 nobody_start() {
 	chmod 777 "$run"
 	chmod 666 "$drive0" /dev/udmabuf
-	sluice_config >"$run/sluice.conf"
 	mkdir -p "$run/sluice.conf.d"
 	printf '[daemon]\nworkers = 1\n' >"$run/sluice.conf.d/workers.conf"
-	(
-		ulimit -l "$1"
-		exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
-			sluiced --config "$run/sluice.conf"
-	) </dev/null >>"$run/sluiced.log" 2>&1 &
-	# shellcheck disable=SC2034 # tests/vm/lib.sh ends the process by it
-	target_pid=$!
-	retry 60 sluice_ready
+	sluice_start prlimit "--memlock=$(($1 << 10))" \
+		setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all
 }
 
 config_reset

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Without SQ flow control reads complete with the data itself.
 
 attach_default --disable-sqflow

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Deallocated blocks read as zeroes where the namespace promises it; their neighbours stay.
 
 attach_default

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Discovery lists what this host may attach, and nothing else.
 
 config_reset
@@ -9,7 +10,7 @@ subsystem_add "$nqn-other" "$host2_nqn"
 target_start
 
 discovered() {
-	nvme discover -t tcp -a "$address" -s "$port" -o json "$@"
+	host_nvme discover -o json "$@"
 }
 
 subsystems_in() {
@@ -19,9 +20,14 @@ subsystems_in() {
 log=$(discovered)
 assert_eq "subsystems that this host sees" "$nqn" "$(subsystems_in "$log")"
 record=$(json_get "$log" ".records[] | select(.subnqn == \"$nqn\")")
-assert_eq "transport of the record" tcp "$(json_get "$record" .trtype)"
+assert_eq "transport of the record" "$transport" "$(json_get "$record" .trtype)"
 assert_eq "address of the record" "$address" "$(json_get "$record" .traddr)"
 assert_eq "port of the record" "$port" "$(json_get "$record" .trsvcid)"
+if [ "$transport" = rdma ]; then
+	assert_eq "kind of queue pair" connected "$(json_get "$record" .rdma_qptype)"
+	assert_match "provider" "not specified|roce-v2" "$(json_get "$record" .rdma_prtype)"
+	assert_eq "connection management" rdma-cm "$(json_get "$record" .rdma_cms)"
+fi
 assert_match "SQ flow control can be disabled" "sq flow control disable supported" "$(json_get "$record" .treq)"
 
 both=$(discovered --hostnqn="$host2_nqn" --hostid="$host2_id")
@@ -39,8 +45,8 @@ ctrl_state "$ctrl" live || fail "the persistent discovery controller $ctrl is no
 assert_eq "subsystems that it lists" "$nqn" "$(subsystems_in "$(discovered --device="$ctrl")")"
 nvme disconnect -d "$ctrl"
 
-if [ "$TARGET" = sluice ]; then
-	note "the discovery port of its own"
-	log=$(nvme discover -t tcp -a "$address" -s 8009 -o json)
+if [ "$TARGET" = sluice ] && [ "$transport" = tcp ]; then
+	note "the discovery port of its own, which RDMA has not"
+	log=$(port=8009 host_nvme discover -o json)
 	assert_eq "subsystems on port 8009" "$nqn" "$(subsystems_in "$log")"
 fi

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # targets: sluice
 # The drive's own identity and health reach the host, although the daemon has given up its
 # capabilities.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # timeout_s: 240
 # A file system on an attached namespace: made, written, synced, mounted again over a new
 # connection, compared, checked.

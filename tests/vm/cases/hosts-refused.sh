@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Who is not allowed, and what does not exist, is refused, and the host does not try again.
 
 config_reset
@@ -11,7 +12,7 @@ refused() {
 	local what=$1 pattern=$2
 	shift 2
 	dmesg --clear
-	if nvme connect -t tcp -a "$address" -s "$port" "$@"; then
+	if host_nvme connect "$@"; then
 		fail "$what: connected"
 	fi
 	assert_match "$what" "$pattern" "$(dmesg)"

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Every Identify structure that a host asks for, and what it must say.
 
 attach_default
@@ -16,6 +17,12 @@ assert_ge "command capsule, in 16 bytes" 4 "$(get ioccsz)"
 assert_ge "response capsule, in 16 bytes" 1 "$(get iorcsz)"
 assert_eq "in-capsule data offset" 0 "$(get icdoff)"
 assert_ge "SGL support" 1 "$(($(get sgls) & 3))"
+if [ "$transport" = rdma ]; then
+	assert_eq "keyed SGLs (SGLS 2)" 4 "$(($(get sgls) & 4))"
+	# else no host would make use of what a capsule has room for
+	[ "$(get ioccsz)" -eq 4 ] ||
+		assert_eq "data by their offset in the capsule (SGLS 20)" $((1 << 20)) "$(($(get sgls) & 1 << 20))"
+fi
 assert_eq "multiple controllers and ANA (CMIC 1, 3)" $((0x0a)) "$(($(get cmic) & 0x0a))"
 assert_eq "128-bit host identifier, keep alive by traffic (CTRATT 0, 6)" $((0x41)) "$(($(get ctratt) & 0x41))"
 assert_eq "Dataset Management, Write Zeroes (ONCS 2, 3)" $((0x0c)) "$(($(get oncs) & 0x0c))"
@@ -26,7 +33,8 @@ if [ "$TARGET" = sluice ]; then
 	assert_eq "Compare, Verify, Copy (ONCS 0, 7, 8)" $((0x181)) "$(($(get oncs) & 0x181))"
 	assert_eq "fused Compare and Write" 1 "$(($(get fuses) & 1))"
 	assert_eq "keep alive granularity, in 100 ms" 1 "$(get kas)"
-	assert_eq "one SGL descriptor a command" 1 "$(get msdbd)"
+	declare -A descriptors=([tcp]=1 [rdma]=16)
+	assert_eq "SGL descriptors a command" "${descriptors[$transport]}" "$(get msdbd)"
 fi
 
 ns=$(nvme id-ns "/dev/$ctrl" -n 1 -o json)

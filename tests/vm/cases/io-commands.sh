@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Single I/O commands by hand: what they do, and what they answer when they cannot.
 
 attach_default

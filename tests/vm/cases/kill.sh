@@ -1,19 +1,25 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # timeout_s: 240
-# The target is killed twice in the middle of verified I/O and comes back: the host waits, sees no
-# error, and every block is right.
+# The target is killed in the middle of verified I/O and comes back, again and again: the host waits, sees
+# no error, and every block is right, with nothing of before on what was written later.
 
-attach_default
+# shellcheck source=tests/vm/lib/rewrite.sh
+source /h/lib/rewrite.sh
+
+cycles=3
+[ "$LONG" -eq 0 ] || cycles=100
 ctrl_live() { ctrl_state "$ctrl" live; }
-fio_verify "$device" --size=24M &
-fio=$!
-for _ in 1 2; do
-	sleep 2
-	kill -0 "$fio" 2>/dev/null || fail "fio was through before the target was killed"
+attach_default
+rewrite_start
+for ((i = 1; i <= cycles; i++)); do
+	sleep 1
 	target_kill
 	sleep 1
 	target_start
 	retry 30 ctrl_live
+	rewrite_goes_on
+	note "$i of $cycles"
 done
-wait "$fio"
+rewrite_end

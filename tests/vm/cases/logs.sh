@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # The log pages a host or an administrator reads.
 
 attach_default
@@ -27,6 +28,21 @@ assert_eq "namespace of the error" 1 "$(json_get "$error" .nsid)"
 assert_eq "block of the error" $((1 << 40)) "$(json_get "$error" .lba)"
 if [ "$TARGET" = sluice ]; then
 	assert_eq "status of the error" $((0x80)) "$(($(json_get "$error" .status_field) & 0x7ff))"
+	assert_eq "field of the error: SLBA" 40 "$(json_get "$error" .parm_error_location)"
+
+	note "error information: bytes and bits of fields, and the first block that is not there"
+	blocks=$(blockdev --getsz "$device")
+	assert_fails "read across the end" "$past_end" \
+		nvme read "$device" --start-block=$((blocks - 1)) --block-count=1 --data-size=1024
+	error=$(nvme error-log "$dev" -e 1 -o json | jq '.errors[0]')
+	assert_eq "field of the error: NLB" 48 "$(json_get "$error" .parm_error_location)"
+	assert_eq "first block behind the end" "$blocks" "$(json_get "$error" .lba)"
+	assert_fails "Get Features with THSEL 2" "Invalid Field" \
+		nvme admin-passthru "$dev" --opcode=0x0a --cdw10=4 --cdw11=$((2 << 20))
+	error=$(nvme error-log "$dev" -e 1 -o json | jq '.errors[0]')
+	assert_eq "field of the error: bit 4 of byte 46" $((46 | 4 << 8)) \
+		"$(json_get "$error" .parm_error_location)"
+	assert_eq "no block" 0 "$(json_get "$error" .lba)"
 fi
 
 note "commands supported and effects"

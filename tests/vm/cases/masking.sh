@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # targets: sluice
 # Two namespaces in one subsystem, one of them for a single host: the others neither see nor reach
 # it.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # targets: sluice
 # timeout_s: 240
 # Data buffers in a DMA heap, which cannot be pinned: verified data on a drive.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # targets: sluice
 # kernel_args: dma_debug=off
 # timeout_s: 240

@@ -3,7 +3,8 @@
 # targets: sluice
 # timeout_s: 240
 # Data buffers whose exporter moves them all the time, as graphics memory under pressure: no byte is
-# lost. And such that the CPU cannot reach, which received data cannot be put into.
+# lost. And such that the CPU cannot reach, which received data cannot be put into. Over TCP alone: a
+# memory region of an RDMA device pins the dma-buf, and nothing moves any more.
 
 [ -e /dev/dma_buf_test ] || skip "the kernel has no exporter that moves (/dev/dma_buf_test)"
 

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # More queues than cores (write and poll queues), and the smallest and the largest queue depth.
 
 target_start_default

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
+# transports: tcp rdma
 # Controller resets by the host in the middle of verified I/O: no error, every block right.
 
 attach_default

@@ -61,18 +61,32 @@ ip -n far link set "$far" up
 ip address add "$address/24" dev "$near"
 ip link set "$near" up
 
-target_start_default
-assert_eq "transmit rung" send-zc \
-	"$(sluicectl --socket "$control" --json datapath | jq -r '.listeners[0].transmit.rung')"
-
-for digests in "" "--hdgst --ddgst"; do
-	note "verified load ${digests:-without digests}"
-	# shellcheck disable=SC2086 # several options
-	host_start --rw randrw --depth 8 --time 5 --verify $digests
+# verified_load ARGUMENT...
+verified_load() {
+	host_start --rw randrw --depth 8 --time 5 --verify "$@"
 	retry 60 sum_is_over send_zc_bytes $((4 << 20))
 	assert_eq "bytes that the kernel copied" 0 "$(sum send_zc_copied_bytes)"
 	host_wait
-done
+}
+
+rung_is_zc() {
+	assert_eq "transmit rung" send-zc \
+		"$(sluicectl --socket "$control" --json datapath | jq -r '.listeners[0].transmit.rung')"
+}
+
+note "small pages, by the registered buffer"
+echo deny >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+target_start_default
+rung_is_zc
+verified_load
+target_stop
+echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+
+note "huge pages, by their addresses"
+target_start
+rung_is_zc
+verified_load
+verified_load --hdgst --ddgst
 
 note "the same with packets lost and out of order"
 tc qdisc add dev "$near" root netem delay 2ms 1ms loss 2% reorder 5%

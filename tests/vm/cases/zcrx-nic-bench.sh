@@ -45,7 +45,8 @@ bench --queues 64 --depth 2 --bs 128k --range 0-16M --size 8M --hdgst --ddgst
 bench --queues 8 --depth 4 --bs 20992 --range 0-2M --size 2M
 bench --queues 2 --depth 4 --bs 1M --range 0-8M --size 8M --ddgst
 zcrx_counters
-assert_ge "times as many bytes placed as staged" 50 $((placed / (staged + 1)))
+# What comes while parsing is paused is staged: half a percent of all, on a busy machine 2.5.
+assert_ge "times as many bytes placed as staged" 20 $((placed / (staged + 1)))
 assert_eq "bytes that the kernel copied" 0 "$kernel_copied"
 
 note "payload at any place"

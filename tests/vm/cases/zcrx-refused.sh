@@ -12,14 +12,6 @@ drop_in=$run/sluice.conf.d/zcrx.conf
 # what the daemon under test is started by
 starter=()
 
-# daemon_start: of the configuration that is there.
-daemon_start() {
-	"${starter[@]}" sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
-	# shellcheck disable=SC2034 # tests/vm/lib.sh ends the process by it
-	target_pid=$!
-	retry 60 sluice_ready
-}
-
 # refused PATTERN [LINE...]: with a configuration of these lines, this is why.
 refused() {
 	local pattern=$1
@@ -31,7 +23,7 @@ zerocopy cannot be met: $pattern.*; use require = none to serve on the rung \"re
 		"${starter[@]}" sluiced --config "$run/sluice.conf"
 	rm "$run/sluice.conf.d/zz-require.conf"
 	: >"$run/sluiced.log"
-	daemon_start
+	sluice_start "${starter[@]}"
 	note "$(zcrx_rung)"
 	assert_match "receive rung" "^recv: $pattern" "$(zcrx_rung)"
 	host_connect "$nqn"
@@ -85,7 +77,7 @@ limited $((48 << 10))
 rmem_max=/proc/sys/net/core/rmem_max
 kept=$(<$rmem_max)
 echo 524287 >$rmem_max
-daemon_start
+sluice_start "${starter[@]}"
 echo "$kept" >$rmem_max
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
 assert_match "log" "$nic: .*small windows: net.core.rmem_max is 524287; .* 524288" \
@@ -107,7 +99,7 @@ refused "queue 3 of $nic is taken: another program's io_uring has it for zero-co
 kill -TERM "$other_pid"
 wait "$other_pid"
 echo 524288 >$rmem_max
-daemon_start
+sluice_start "${starter[@]}"
 echo "$kept" >$rmem_max
 assert_match "receive rung" "^zcrx: " "$(zcrx_rung)"
 assert_eq "warnings of small windows" 0 "$(grep -c rmem_max "$run/sluiced.log" || :)"

@@ -6,6 +6,7 @@
 #
 #   rung, why   of the storage of the namespace that storage_get asks about, as sluiced says
 #   counted, summed   of count_end
+#   maps, unmaps, commands   of mapped_during
 #
 # Cases with much I/O from registered dma-bufs have kernel_args dma_debug=off: that looks for the mapping
 # of each range step by step through all of a worker's memory, which is one mapping. The cases dmabuf-* are
@@ -64,6 +65,34 @@ count_end() {
 	summed=$(awk '/^{/ { sum += $NF } END { print sum + 0 }' "$dir/hist")
 	sed -n 's/^\(hist:[^[]*\) \[.*/!\1/p' "$dir/trigger" >"$run/trigger"
 	cat "$run/trigger" >"$dir/trigger"
+}
+
+# assert_no_maps MAPS UNMAPS: no I/O had memory mapped. What is mapped for that is unmapped again; the
+# drive's pool of descriptors, which may grow by a page or two at any time, is not.
+assert_no_maps() {
+	assert_eq "unmaps" 0 "$2"
+	[ "$1" -le 2 ] || fail "maps: wanted 0, or 2 of the pool of descriptors, got $1"
+}
+
+# mapped_during LEAST MATRIX...: fio_matrix of that on $device; sets maps, unmaps and commands to what
+# happened on $drive0 meanwhile, where at least so many commands have to have been seen.
+mapped_during() {
+	local least=$1
+	shift
+
+	note "mapped during verified I/O on $drive0"
+	count_begin iommu/map
+	count_begin iommu/unmap
+	count_begin nvme/nvme_setup_cmd "disk == \"${drive0#/dev/}\""
+	fio_matrix "$device" "$@"
+	count_end nvme/nvme_setup_cmd
+	commands=$counted
+	count_end iommu/unmap
+	unmaps=$counted
+	count_end iommu/map
+	maps=$counted
+	note "$commands commands, $maps maps, $unmaps unmaps"
+	assert_ge "commands counted" "$least" "$commands"
 }
 
 # ---------------------------------------------------------------- a host that must notice nothing
