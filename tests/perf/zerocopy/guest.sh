@@ -2,20 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What the benchmark does inside the guest, as if it were one of the cases of tests/vm, which it shares
-# lib.sh, lib/ and the frame with: every target in turn, and the same load on each. Each line that
-# zerocopy-load prints goes to /out/result with the row that it is for, and after each row a line of kind
-# "copies": what sluiced and the NIC counted for it.
-#
-# From /h/settings, which tests/perf/zerocopy/run wrote:
-#
-#   load_arguments   more arguments for zerocopy-load
+# lib.sh, lib/ and the frame with: every target in turn, and the same load on each.
 #
 # shellcheck disable=SC2154 # from lib.sh, lib/ and /h/settings
 
 # shellcheck source=tests/vm/lib/zcrx.sh
 source /h/lib/zcrx.sh
+# shellcheck source=tests/perf/target/guest.sh
+source /h/lib/bench.sh
 
-udmabuf_limit=/sys/module/udmabuf/parameters/size_limit_mb
 # What a machine for storage sets aside: of whole memory, the NIC gets buffers of 16 KiB. Enough for two
 # targets, as the memory of one that ended is given back after a while.
 huge_pages=160
@@ -23,7 +18,7 @@ huge_pages=160
 socket_bytes=67108864
 zcrx_receive=64M
 
-# threads_on INTERFACE: it polls in threads, so that its work has a name (tasks.c).
+# threads_on INTERFACE: it polls in threads, so that its work has a name (target/tasks.c).
 threads_on() {
 	echo 1 >"/sys/class/net/$1/threaded"
 }
@@ -41,14 +36,6 @@ nics_make() {
 	nic_host ethtool -G "$nic_host_if" tcp-data-split on
 }
 
-# storage_choose ordinary|premapped: whether the daemon's memory can be a dma-buf, all else being equal.
-storage_choose() {
-	case $1 in
-	ordinary) echo 16 >"$udmabuf_limit" ;;
-	premapped) echo 1024 >"$udmabuf_limit" ;;
-	esac
-}
-
 # receive_choose recv|zcrx-copy|zcrx
 receive_choose() {
 	mkdir -p "$run/sluice.conf.d"
@@ -62,19 +49,6 @@ receive_choose() {
 			>"$run/sluice.conf.d/zcrx.conf"
 		;;
 	esac
-}
-
-# The target stands on the rungs that the row is named after.
-rungs_assert() {
-	local receive=$1 storage=$2
-
-	assert_match "receive rung" "^$receive:" "$(zcrx_rung)"
-	if [ "$storage" = premapped ]; then
-		premapped_or_skip
-	else
-		storage_get
-		assert_eq "storage rung" fixed "$rung"
-	fi
 }
 
 # What sluiced and the NIC have counted so far, as JSON.
@@ -97,31 +71,13 @@ copies_read() {
 		}'
 }
 
-# row TARGET STORAGE SHAPE RW BLOCK DEPTH
-row() {
-	local before after row
-
-	row=$(jq -nc --arg target "$1" --arg storage "$2" --arg shape "$3" --arg rw "$4" \
-		'{$target, $storage, $shape, $rw}')
-	note "$*"
-	[ "$1" = nvmet ] || before=$(copies_read)
-	# shellcheck disable=SC2086 # a list of words
-	zerocopy-load --block "$5" --depth "$6" --rw "$4" --nic "$nic" --daemon "${target_pid:-0}" \
-		$load_arguments "$device" >"$run/lines"
-	jq -c --argjson row "$row" '. + $row' "$run/lines" >>/out/result
-	[ "$1" != nvmet ] || return 0
-	after=$(copies_read)
-	jq -nc --argjson row "$row" --argjson before "$before" --argjson after "$after" \
-		'{kind: "copies"} + $row + ($after | with_entries(.value -= $before[.key]))' >>/out/result
-}
-
 # rows TARGET STORAGE
 rows() {
 	local rw
 
 	for rw in write read; do
-		row "$1" "$2" 4k $rw 4096 32
-		row "$1" "$2" 128k $rw 131072 8
+		row_measure "$1" "$2" 4k $rw --nic "$nic" --block 4096 --depth 32
+		row_measure "$1" "$2" 128k $rw --nic "$nic" --block 131072 --depth 8
 	done
 }
 
@@ -135,7 +91,8 @@ for storage in ordinary premapped; do
 	for receive in recv zcrx-copy zcrx; do
 		receive_choose $receive
 		attach_default
-		rungs_assert $receive $storage
+		assert_match "receive rung" "^$receive:" "$(zcrx_rung)"
+		storage_assert $storage
 		rows $receive $storage
 		host_disconnect "$nqn"
 		target_stop

@@ -61,7 +61,7 @@ def copied($copies):
 		} | map_values(round)),
 		dma_subtracted_per_mib: ($counted | per_mib(.dma) | round),
 		unattributed: ($counted | map((.executed - .daemon - .kworker - .napi - .irq - .host_load -
-			.host_kworker - .host_napi) / .executed) | median | decimals(4)),
+			.unbound - .host_napi) / .executed) | median | decimals(4)),
 		maps: .maps, ios: .ios
 	})
 | sort_by(.shape != "4k", .rw != "write", $targets[.target], .storage)

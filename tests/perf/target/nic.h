@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef ZEROCOPY_NIC_H
-#define ZEROCOPY_NIC_H
+#ifndef PERF_NIC_H
+#define PERF_NIC_H
 
 #include <stdint.h>
 

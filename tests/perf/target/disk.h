@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef ZEROCOPY_DISK_H
-#define ZEROCOPY_DISK_H
+#ifndef PERF_DISK_H
+#define PERF_DISK_H
 
 #include <liburing.h>
 #include <stdbool.h>

@@ -2,14 +2,16 @@
 /*
  * The host's load, and what the target takes for it, in a guest with one CPU:
  *
- *   zerocopy-load --block BYTES --depth N --rw read|write --mib N --rounds N --nic NAME --daemon PID
- *                 [--count-instructions] DEVICE
+ *   target-load --block BYTES --depth N --rw read|write --mib N --rounds N --daemon PID [--nic NAME]
+ *               [--count-instructions] DEVICE
  *
- * DEVICE is what the kernel's initiator has attached through NAME's peer; PID is the target, or 0 when it
- * is the kernel's own. Prints one JSON object a line, told apart by "kind":
+ * DEVICE is what the kernel's initiator has attached; PID is the target, or 0 when it is the kernel's own;
+ * NAME is the target's side of a pair of test NICs, if it goes through such. Prints one JSON object a
+ * line, told apart by "kind":
  *
  *   calibration   a loop of known length, and how many instructions were counted meanwhile, at least
- *   turn          per round: CPU time by whom it was spent on, and the time of the NIC's DMA in it
+ *   turn          per round: its length, CPU time by whom it was spent on, and the time of the test
+ *                 NIC's DMA in it
  *   events        maps, unmaps and commands of a turn of its own
  *
  * What is written is read back and compared, and so is what is read, once, in passes that are not turns.
@@ -58,8 +60,8 @@ static void settings_check(const struct settings *settings)
 {
 	uint64_t ios;
 
-	if (!settings->nic || !settings->has_rw || !settings->mib || !settings->rounds)
-		errx(2, "--nic, --rw, --mib and --rounds have to be given");
+	if (!settings->has_rw || !settings->mib || !settings->rounds)
+		errx(2, "--rw, --mib and --rounds have to be given");
 	if (!settings->block_bytes || settings->block_bytes % 4096)
 		errx(2, "--block has to be a multiple of 4096");
 	if (!settings->depth)
@@ -138,16 +140,22 @@ static uint64_t own_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+static uint64_t dma_ns(const struct settings *settings)
+{
+	return settings->nic ? nic_dma_ns(settings->nic) : 0;
+}
+
 static void turn(struct disk *disk, const struct settings *settings, unsigned ios, unsigned round)
 {
 	static struct tasks before, after;
-	uint64_t ns[TASK_GROUPS], own, dma_ns = nic_dma_ns(settings->nic);
-	struct span start, span;
+	uint64_t ns[TASK_GROUPS], own, dma = dma_ns(settings);
+	struct span start, ran, span;
 
 	tasks_read(&before, settings->daemon);
 	own = own_ns();
 	start = span_now();
 	disk_run(disk, settings->write, ios, 0);
+	ran = span_since(&start);
 	usleep(SETTLE_US);
 	span = span_since(&start);
 	own = own_ns() - own;
@@ -155,7 +163,7 @@ static void turn(struct disk *disk, const struct settings *settings, unsigned io
 	tasks_since(&before, &after, ns);
 	printf("{\"kind\":\"turn\",\"round\":%u,\"ios\":%u,\"elapsed_ns\":%" PRIu64
 	       ",\"executed\":%" PRIu64 ",\"dma\":%" PRIu64 ",\"host_load\":%" PRIu64,
-	       round, ios, span.elapsed_ns, span.instructions, nic_dma_ns(settings->nic) - dma_ns, own);
+	       round, ios, ran.elapsed_ns, span.instructions, dma_ns(settings) - dma, own);
 	for (int group = 0; group < TASK_GROUPS; group++)
 		printf(",\"%s\":%" PRIu64, task_group_name(group), ns[group]);
 	printf("}\n");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef ZEROCOPY_TASKS_H
-#define ZEROCOPY_TASKS_H
+#ifndef PERF_TASKS_H
+#define PERF_TASKS_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,7 +11,8 @@ enum task_group {
 	TASK_KWORKER,        /* target: the kernel's own */
 	TASK_NAPI,           /* target: its side of the network */
 	TASK_IRQ,            /* target: interrupts of the drive */
-	TASK_HOST_KWORKER,   /* host: the kernel's initiator */
+	TASK_UNBOUND,        /* workers of no CPU. TCP: the host's; RDMA: soft-RoCE, both sides */
+	TASK_SOFTIRQ,        /* host, RDMA: completions; else nobody's */
 	TASK_HOST_NAPI,      /* host: its side of the network */
 	TASK_OTHER,
 	TASK_GROUPS,

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Host and target share the guest's CPU, but no task works for both:
+ * Host and target share the guest's CPU, but no task works for both, but for a soft RDMA device:
  *
  * - The daemon is a process.
- * - Both NICs poll in threads (threaded NAPI), named by the interface: napi/nic0-N is the target's.
  * - Interrupts of the drives are threads (kernel argument "threadirqs"): irq/N-nvme...
- * - The kernel's target works in the workqueue nvmet_tcp_wq, which is one of a CPU with high priority
- *   (kworker/0:NH). So is kblockd, which nobody needs here: the benchmark counts what runs there.
+ * - The kernel's target works in the workqueues nvmet_tcp_wq and, over RDMA, ib-comp-wq, which are of a
+ *   CPU with high priority (kworker/0:NH). So is kblockd, which nobody needs here: the benchmarks count
+ *   what runs there.
+ *
+ * Over TCP:
+ *
  * - The kernel's initiator has a workqueue of no CPU (nvme_tcp.wq_unbound): kworker/uN:M.
+ * - Both NICs poll in threads (threaded NAPI), named by the interface: napi/nic0-N is the target's.
+ *
+ * Over RDMA:
+ *
+ * - Soft-RoCE does what a device would do, at both ends, in a workqueue of no CPU: kworker/uN:M.
+ * - The kernel's initiator works in who submits, and in a softirq that is raised outside of interrupts,
+ *   so in ksoftirqd/0.
  */
 #include "tasks.h"
 
@@ -27,7 +37,8 @@ static const char *const group_names[TASK_GROUPS] = {
 	[TASK_KWORKER] = "kworker",
 	[TASK_NAPI] = "napi",
 	[TASK_IRQ] = "irq",
-	[TASK_HOST_KWORKER] = "host_kworker",
+	[TASK_UNBOUND] = "unbound",
+	[TASK_SOFTIRQ] = "softirq",
 	[TASK_HOST_NAPI] = "host_napi",
 	[TASK_OTHER] = "other",
 };
@@ -47,7 +58,7 @@ static enum task_group kworker_group(const char *name)
 	size_t len = strcspn(name, "-+");
 
 	if (name[0] == 'u')
-		return TASK_HOST_KWORKER;
+		return TASK_UNBOUND;
 	return len && name[len - 1] == 'H' ? TASK_KWORKER : TASK_OTHER;
 }
 
@@ -57,6 +68,8 @@ static enum task_group group_of(pid_t pid, const char *name, pid_t daemon)
 		return TASK_DAEMON;
 	if (begins(name, "kworker/"))
 		return kworker_group(name + strlen("kworker/"));
+	if (begins(name, "ksoftirqd/"))
+		return TASK_SOFTIRQ;
 	if (begins(name, "napi/nic0-"))
 		return TASK_NAPI;
 	if (begins(name, "napi/nic1-"))
