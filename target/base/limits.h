@@ -14,8 +14,7 @@ enum limits {
 	MAX_SUBSYSTEMS = 256,
 	MAX_REFERRALS = 64,
 	MAX_CONNECTIONS = 8192,
-	PRIVILEGED_PORTS =
-		1024, /* ports below take a capability, which is given up when none is wanted */
+	PRIVILEGED_PORTS = 1024, /* below, a port takes a capability, given up when not needed */
 
 	/* Subsystems and controllers. */
 	MAX_NSID = 1024,	/* namespace identifiers 1..MAX_NSID in a subsystem */
@@ -37,10 +36,9 @@ enum limits {
 	MAX_BLOCK_SHIFT = 16,
 	MAX_TRANSFER_SHIFT = 20, /* 1 MiB a command: MDTS 8 */
 	MAX_TRANSFER = 1 << MAX_TRANSFER_SHIFT,
-	MAX_COPY_RANGES = 128, /* MSRC + 1 */
-	CAPSULE_RESERVE_SHIFT =
-		3,    /* 1/8 of a worker's buffers is for data that comes in capsules */
-	NS_SHARE = 4, /* times the memory that it leaves, a namespace may hold */
+	MAX_COPY_RANGES = 128,	   /* MSRC + 1 */
+	CAPSULE_RESERVE_SHIFT = 3, /* 1/8 of a worker's buffers is for data in capsules */
+	NS_SHARE = 4,		   /* times the memory that it leaves, a namespace may hold */
 	CAPSULE_DATA_ADMIN = 8192, /* in-capsule data of admin and Fabrics commands */
 	WORKER_HEADERS = 262144,   /* of a worker's memory is for headers sent from there */
 
@@ -64,12 +62,11 @@ enum limits {
 	CONNECT_LEAVING_MS = 12000, /* of these, for the end of the host's controller of before */
 	FORMER_SILENT_MS = 8000,    /* of these, until it may have shown that it lives */
 	FORMER_SLACK_MS = 500,
-	CONNECT_AGAIN_MS = 5,	 /* between looks at that */
-	TERM_TIMEOUT_MS = 30000, /* after a termination request (TCP 1.0, 3.5) */
-	FENCE_PATIENCE_MS =
-		20000, /* of a fused pair with writes whose data goes straight to its blocks */
-	RETRY_DELAY_MS = 1000,		/* until hosts try again what could not wait here; CRDT1 */
-	LISTEN_RETRY_MS = 1000,		/* an address that is not there yet */
+	CONNECT_AGAIN_MS = 5,	   /* between looks at that */
+	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
+	FENCE_PATIENCE_MS = 20000, /* of a fused pair with writes that go straight to its blocks */
+	RETRY_DELAY_MS = 1000,	   /* until hosts try again what could not wait here; CRDT1 */
+	LISTEN_RETRY_MS = 1000,	   /* an address that is not there yet */
 	WORKER_PAUSE_TIMEOUT_MS = 5000, /* for all workers to stand still while settings change */
 
 	/* Control socket. */
@@ -86,9 +83,8 @@ enum limits {
 	LOG_PEER_PERIOD_S = 5,
 
 	/* Statistics. */
-	MAX_STATS_STATUSES = 16, /* that are counted each by itself; all others are one */
-	MAX_STATS_HOSTS_GONE =
-		64, /* of a subsystem: hosts without a controller that are remembered */
+	MAX_STATS_STATUSES = 16,   /* that are counted each by itself; all others are one */
+	MAX_STATS_HOSTS_GONE = 64, /* that a subsystem remembers: without a controller */
 	MAX_METRICS_CLIENTS = 8,
 	MAX_METRICS_TEXT = 8 << 20,   /* bytes: what goes beyond is left out, and counted */
 	METRICS_CLIENT_BYTES = 16384, /* for a request and the headers of its answer */

@@ -13,17 +13,6 @@ source /h/lib/datapath.sh
 # shellcheck source=tests/vm/lib/rdma.sh
 source /h/lib/rdma.sh
 
-moved() {
-	rdma_bytes
-	[ "$placed" -gt "$1" ]
-}
-
-# At least a MiB more, under way while it is looked at.
-moves_on() {
-	rdma_bytes
-	retry 60 moved $((placed + (1 << 20)))
-}
-
 # The routes that lead from the address go with it.
 address_take() {
 	ip addr del "$address/32" dev "${rdma_links[0]}"
@@ -55,7 +44,7 @@ steady_start
 
 for round in 1 2; do
 	note "round $round: the address goes while $device is written"
-	moves_on
+	rdma_moves_on
 	address_take
 	retry 60 ctrl_state "$ctrl" connecting
 	retry 60 connections_gone
@@ -68,7 +57,7 @@ for round in 1 2; do
 done
 
 note "the host goes on"
-moves_on
+rdma_moves_on
 steady_end
 host_disconnect "$nqn"
 host_disconnect "$nqn.tcp"

@@ -64,14 +64,7 @@ note "memory that may not be locked"
 printf '[memory]\nprovider = anon\n' >"$run/sluice.conf.d/memory.conf"
 chmod 777 "$run"
 chmod 666 "$drive0" /dev/udmabuf
-(
-	ulimit -l $((80 << 10))
-	exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
-		sluiced --config "$run/sluice.conf"
-) </dev/null >>"$run/sluiced.log" 2>&1 &
-# shellcheck disable=SC2034 # lib.sh ends the process by it
-target_pid=$!
-retry 60 control_answers
+sluice_start_waiting as_nobody_with_80_mib_locked
 said "RDMA device rxe0: cannot register [0-9.]+ MiB of memory: RLIMIT_MEMLOCK is 80 MiB: raise LimitMEMLOCK="
 transport=tcp address=127.0.0.1 host_connect "$nqn"
 namespace_wait "$nqn" 1
@@ -99,12 +92,6 @@ done
 note "a device that nobody may open"
 rm "$run/sluice.conf.d/receive.conf"
 chmod 600 /dev/infiniband/uverbs*
-(
-	exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
-		sluiced --config "$run/sluice.conf"
-) </dev/null >>"$run/sluiced.log" 2>&1 &
-# shellcheck disable=SC2034 # lib.sh ends the process by it
-target_pid=$!
-retry 60 control_answers
+sluice_start_waiting as_nobody
 said "the RDMA device of d0 cannot be opened: \[daemon\] user needs access to /dev/infiniband/uverbs"
 target_stop

@@ -12,17 +12,6 @@ source /h/lib/datapath.sh
 # shellcheck source=tests/vm/lib/rdma.sh
 source /h/lib/rdma.sh
 
-moved() {
-	rdma_bytes
-	[ "$placed" -gt "$1" ]
-}
-
-# At least a MiB more, under way while it is looked at.
-moves_on() {
-	rdma_bytes
-	retry 60 moved $((placed + (1 << 20)))
-}
-
 config_reset
 listener_add tcp
 subsystem_add "$nqn"
@@ -43,7 +32,7 @@ beside=$!
 
 for round in 1 2; do
 	note "round $round: the device goes while $device is written"
-	moves_on
+	rdma_moves_on
 	rdma link delete "${rdma_devices[0]}"
 	retry 20 listener_is waiting
 	note "$listener_error"
@@ -54,7 +43,7 @@ done
 assert_match "log" "RDMA device rxe0 is not used any more" "$(<"$run/sluiced.log")"
 
 note "the host goes on"
-moves_on
+rdma_moves_on
 steady_end
 wait "$beside" || fail "the host over TCP found an error: $(head -n 3 "$run/beside.out")"
 host_disconnect "$nqn"

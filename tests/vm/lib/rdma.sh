@@ -32,11 +32,32 @@ rdma_bytes() {
 	staged=$(jq 'map(.staged_bytes) | add // 0' <<<"$rows")
 }
 
-# The daemon without waiting for its listeners.
+rdma_moved() {
+	rdma_bytes
+	[ "$placed" -gt "$1" ]
+}
+
+# At least a MiB more, under way while it is looked at.
+rdma_moves_on() {
+	rdma_bytes
+	retry 60 rdma_moved $((placed + (1 << 20)))
+}
+
+# sluice_start_waiting [COMMAND...]: the daemon, by COMMAND, without waiting for its listeners.
 sluice_start_waiting() {
-	sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
+	"$@" sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
 	target_pid=$!
 	retry 60 control_answers
+}
+
+# As a user without rights.
+as_nobody() {
+	exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"
+}
+
+as_nobody_with_80_mib_locked() {
+	ulimit -l $((80 << 10))
+	as_nobody "$@"
 }
 
 control_answers() {
