@@ -116,6 +116,9 @@ static void kato_expired(struct timer *timer)
 		kato_timer_start(ctrl, rest_ms);
 		return;
 	}
+	/* It is to go, and reads no commands: its I/O has the time that was given to it. */
+	if (ctrl->admin->parting)
+		return;
 	TRACE_CTRL(ctrl_kato_expired, ctrl);
 	log_peer(ctrl_about(ctrl),
 		 "controller %u of %s: no keep alive from %s for %u ms; closing its queues",
@@ -326,6 +329,30 @@ static void ctrl_close_queues(struct ctrl *ctrl, enum queue_close why, bool admi
 			queue_close_post(queue, why);
 	}
 	pthread_mutex_unlock(&ctrl->lock);
+}
+
+/* Is all answered? Then its queues, but for @queue, look whether they may end. Under ctrl->lock. */
+static bool all_answered(struct ctrl *ctrl, const struct queue *queue, bool news)
+{
+	list_for_each(one, &ctrl->queues, struct queue, ctrl_link)
+		if (!one->answered)
+			return false;
+	list_for_each(one, &ctrl->queues, struct queue, ctrl_link)
+		if (news && one != queue)
+			queue_close_post(one, QUEUE_CLOSE_EVICTED);
+	return true;
+}
+
+bool ctrl_answered(struct ctrl *ctrl, struct queue *queue)
+{
+	bool news, all;
+
+	pthread_mutex_lock(&ctrl->lock);
+	news = !queue->answered;
+	queue->answered = true;
+	all = all_answered(ctrl, queue, news);
+	pthread_mutex_unlock(&ctrl->lock);
+	return all;
 }
 
 void ctrl_dismiss(struct ctrl *ctrl, enum queue_close why)
@@ -548,6 +575,7 @@ void ctrl_detach_queue(struct ctrl *ctrl, struct queue *queue)
 		qid_give_back(ctrl, queue);
 		list_del(&queue->ctrl_link);
 		queue_stats_move(&ctrl->past, &queue->stats);
+		all_answered(ctrl, queue, !queue->answered); /* others may have waited for it */
 		pthread_mutex_unlock(&ctrl->lock);
 		return;
 	}

@@ -165,6 +165,12 @@ void ctrl_fail(struct ctrl *ctrl, enum queue_close why);
 void ctrl_dismiss(struct ctrl *ctrl, enum queue_close why);
 
 /*
+ * All that came by @queue, which reads no more commands, is answered. True when that holds for all queues
+ * of @ctrl; those that were told false hear of it by ops->close. On the queue's worker.
+ */
+bool ctrl_answered(struct ctrl *ctrl, struct queue *queue);
+
+/*
  * Who sees which namespace of @subsys is as it should be by now; hosts are told of what comes and goes.
  * While workers are paused.
  */

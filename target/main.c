@@ -28,6 +28,7 @@
 #include "target/listener.h"
 #include "target/metrics.h"
 #include "target/privilege.h"
+#include "target/queue.h"
 #include "target/reload.h"
 #include "target/retire.h"
 #include "target/subsys.h"
@@ -319,6 +320,7 @@ static void order_drain(struct msg *msg)
 {
 	struct order *order = container_of(msg, struct order, msg);
 
+	queues_part(order->worker);
 	for (unsigned t = 0; transports[t]; t++)
 		transports[t]->drain(order->worker);
 	__atomic_sub_fetch(&orders_pending, 1, __ATOMIC_RELEASE);

@@ -29,10 +29,12 @@ static void queue_close_deliver(struct msg *msg)
 
 	/* From here on the next one may write its reason there. */
 	__atomic_store_n(&queue->close_posted, false, __ATOMIC_RELEASE);
-	if (queue->state == QUEUE_CLOSING)
+	if (queue->state == QUEUE_CLOSING) {
 		queue_work(queue); /* it was gone already and waits for this message alone */
-	else
-		queue->ops->close(queue, why);
+		return;
+	}
+	queue->parting |= why == QUEUE_CLOSE_EVICTED;
+	queue->ops->close(queue, why);
 }
 
 /* What it may have gone on with elsewhere lingers, and nothing of it begins to modify blocks. */
@@ -257,11 +259,19 @@ void queue_gone(struct queue *queue)
 		queue_work(queue);
 }
 
-bool queue_is_drained(const struct queue *queue)
+bool queue_may_end(struct queue *queue)
 {
 	unsigned waiting = queue->ctrl && !queue->qid ? queue->ctrl->n_aer : 0;
 
-	return queue->n_busy == waiting;
+	if (queue->n_busy != waiting)
+		return false;
+	return !queue->ctrl || ctrl_answered(queue->ctrl, queue) || !queue->parting;
+}
+
+void queues_part(struct worker *worker)
+{
+	list_for_each(queue, &worker->queues, struct queue, worker_link)
+		queue->parting = true;
 }
 
 void queue_close_post(struct queue *queue, enum queue_close why)

@@ -79,6 +79,8 @@ struct queue {
 	bool suspect;      /* its host may use another path by now (io_fence.h) */
 	bool lost;         /* and will not come back */
 	uint64_t suspect_ns;
+	bool parting;      /* it goes along with all queues of its controller */
+	bool answered;     /* all that came by it, under ctrl->lock; nothing is to come */
 	bool qid_given_back; /* disconnected: another queue may have the identifier */
 	bool wants_slot;   /* the transport found no free slot and waits for resume */
 	uint64_t created_ns;
@@ -130,8 +132,16 @@ static inline bool queue_heard_since(const struct queue *queue, uint64_t since_n
  */
 void queue_gone(struct queue *queue);
 
-/* No command is busy but Asynchronous Event Requests, which may wait for ever. */
-bool queue_is_drained(const struct queue *queue);
+/*
+ * For a transport that is to close @queue when all is answered, and has sent all answers: may it? No
+ * command is busy but Asynchronous Event Requests, which may wait for ever. A host takes the end of one
+ * connection for that of its controller: where all of a controller's queues are to go, none does before
+ * all are answered, and ops->close is called again when the last one is.
+ */
+bool queue_may_end(struct queue *queue);
+
+/* The target stops: all queues of @worker go, each along with the others of its controller. */
+void queues_part(struct worker *worker);
 
 /* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
 void queue_close_post(struct queue *queue, enum queue_close why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * PORT: what the core asks of a transport. Of the core it calls queue_init and queue_fini,
- * queue_cmd_get and queue_cmd_find, queue_is_drained, cmd_begin, cmd_fetched, cmd_release, cmd_cancel,
+ * queue_cmd_get and queue_cmd_find, queue_may_end, cmd_begin, cmd_fetched, cmd_release, cmd_cancel,
  * queue_gone, worker_accept and worker_connection_put. All calls about a queue are made on its
  * worker's thread. Of listeners it calls listener_why(), listener_facts() and listener_lost().
  */

@@ -306,11 +306,12 @@ void rdma_queue_touch(struct rdma_queue *rq)
 
 void rdma_queue_drain(struct rdma_queue *rq)
 {
-	if (rq->state != RDMA_QUEUE_OPEN)
-		return;
-	state_set(rq, RDMA_QUEUE_DRAINING);
-	rdma_backlog_drop(rq);
-	rdma_queue_touch(rq);
+	if (rq->state == RDMA_QUEUE_OPEN) {
+		state_set(rq, RDMA_QUEUE_DRAINING);
+		rdma_backlog_drop(rq);
+	}
+	if (rq->state == RDMA_QUEUE_DRAINING)
+		rdma_queue_touch(rq);
 }
 
 void rdma_queue_dead(struct rdma_queue *rq)
@@ -346,9 +347,9 @@ static void queue_linger(struct rdma_queue *rq)
 	queue_timer(rq, RDMA_LINGER_MS);
 }
 
-static bool queue_is_answered(const struct rdma_queue *rq)
+static bool queue_is_answered(struct rdma_queue *rq)
 {
-	return !rq->pending && list_empty(&rq->responses) && queue_is_drained(&rq->queue);
+	return !rq->pending && list_empty(&rq->responses) && queue_may_end(&rq->queue);
 }
 
 void rdma_queue_turn(struct rdma_queue *rq)

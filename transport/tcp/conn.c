@@ -199,10 +199,10 @@ void conn_fault(struct conn *conn, const struct pdu_fault *fault)
 
 void conn_drain(struct conn *conn)
 {
-	if (conn->state != CONN_OPEN)
-		return;
-	conn->state = CONN_DRAINING;
-	conn_touch(conn);
+	if (conn->state == CONN_OPEN)
+		conn->state = CONN_DRAINING;
+	if (conn->state == CONN_DRAINING)
+		conn_touch(conn);
 }
 
 /* All is answered and sent: the peer sees the end of the stream behind it, and closes. */
@@ -248,7 +248,7 @@ void conn_turn(struct conn *conn)
 		conn_resume(conn);
 	conn_send(conn);
 	if (conn->state == CONN_DRAINING && !conn->tx.busy && !conn_has_output(conn) &&
-	    queue_is_drained(&conn->queue))
+	    queue_may_end(&conn->queue))
 		conn_linger(conn);
 }
 
