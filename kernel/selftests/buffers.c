@@ -17,6 +17,7 @@
 
 #define PAGE_LEN 4096U
 #define HUGE_LEN (2U << 20)
+#define HUGE_TRIES 10
 #define BUFINFO "/sys/kernel/debug/dma_buf/bufinfo"
 #define DETACH_MS_MAX 20000
 #define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -33,18 +34,34 @@ const char *buffer_kind_name(enum buffer_kind kind)
 	return kind_names[kind];
 }
 
-/* Sees to it that there are huge pages for len bytes, where the program may. */
+/* How many huge pages there are, and how many are unused. False where the program may not know. */
+static bool huge_pages_count(long *there, long *unused)
+{
+	return !number_read(HUGE_PAGES "nr_hugepages", there) &&
+	       !number_read(HUGE_PAGES "free_hugepages", unused);
+}
+
+/*
+ * Sees to it that there are huge pages for len bytes, where the program may. What ran before may have left
+ * memory in pieces, or in the page cache.
+ */
 static void huge_pages_provide(size_t len)
 {
-	size_t wanted = (len + HUGE_LEN - 1) / HUGE_LEN;
+	long wanted = (long)((len + HUGE_LEN - 1) / HUGE_LEN), there, unused;
 	char text[32];
-	long there = 0, unused = 0;
+	int tries;
 
-	if (number_read(HUGE_PAGES "nr_hugepages", &there) ||
-	    number_read(HUGE_PAGES "free_hugepages", &unused) || (size_t)unused >= wanted)
-		return;
-	snprintf(text, sizeof(text), "%zu", (size_t)(there - unused) + wanted);
-	text_write(HUGE_PAGES "nr_hugepages", text);
+	for (tries = 0; tries < HUGE_TRIES; tries++) {
+		if (!huge_pages_count(&there, &unused) || unused >= wanted)
+			return;
+		if (tries) {
+			text_write("/proc/sys/vm/drop_caches", "3");
+			text_write("/proc/sys/vm/compact_memory", "1");
+			sleep_ms(100);
+		}
+		snprintf(text, sizeof(text), "%ld", there - unused + wanted);
+		text_write(HUGE_PAGES "nr_hugepages", text);
+	}
 }
 
 /* A memfd that may become a udmabuf: it must not shrink any more. A negative errno. */

@@ -115,13 +115,16 @@ json_get() {
 
 # The local drives, found by serial number.
 drive_path() {
-	local dir
+	local dir disk
 	for dir in /sys/class/nvme/*; do
-		if [ "$(tr -d ' ' <"$dir/serial")" = "$1" ] &&
-			[ "$(<"$dir/transport")" = pcie ]; then
-			echo "/dev/${dir##*/}n1"
-			return
-		fi
+		# named by the subsystem, which may be older than the controller; a path among several by both
+		for disk in "$dir"/nvme*n1; do
+			if [ -d "$disk" ] && [ "$(<"$dir/transport")" = pcie ] &&
+				[ "$(tr -d ' ' <"$dir/serial")" = "$1" ]; then
+				sed 's/c[0-9]*n/n/; s,^,/dev/,' <<<"${disk##*/}"
+				return
+			fi
+		done
 	done
 	fail "the guest has no drive with serial number $1"
 }
