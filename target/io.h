@@ -48,6 +48,9 @@ void io_unmap(struct cmd *cmd);
  */
 int io_fused_memory(struct cmd *cmd);
 
+/* No command comes by @queue any more: a first half of a fused pair that waits for its second is aborted. */
+void io_fused_alone(struct queue *queue);
+
 /*
  * The host or its connection is gone, or it asked for an abort of @cmd, which executes: ends it at
  * once where it waits (true, it is completed), else as soon as its backend and its steps allow

@@ -2,11 +2,14 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/log.h"
 #include "dmabuf/pool.h"
+#include "target/ctrl.h"
 #include "target/io.h"
 #include "target/io_fence.h"
 #include "target/io_step.h"
 #include "target/queue.h"
+#include "target/worker.h"
 
 /* ------------------------------------------------------------------------------------- Compare */
 
@@ -57,6 +60,8 @@ uint16_t io_compare_parse(struct cmd *cmd)
  * The first half gets memory for both: its own data; and as its scratch a buffer to read the blocks
  * into, with the second half's data behind it. The second half takes that scratch over as soon as
  * it needs it. So a pair never waits for memory while it holds some.
+ *
+ * A first half that stays alone for FUSED_PATIENCE_MS is aborted: what it holds would be lost to others.
  *
  * Each half fetches its data by itself; the one that is ready last closes the fence around the
  * blocks. From then on the Write stands for the pair: it holds the fence and does the I/O.
@@ -187,12 +192,44 @@ static void fused_drop(struct cmd *cmd, uint16_t status)
 	cmd_complete(cmd, status);
 }
 
+/* The first half that waits for its second on @queue, which does so no more, or NULL. */
+static struct cmd *first_take(struct queue *queue)
+{
+	struct cmd *first = queue->fused_first;
+
+	queue->fused_first = NULL;
+	if (first)
+		loop_timer_stop(&queue->worker->loop, &first->io.timer);
+	return first;
+}
+
+void io_fused_alone(struct queue *queue)
+{
+	struct cmd *first = first_take(queue);
+
+	if (!first)
+		return;
+	queue->fused_failed = true;
+	fused_drop(first, NVME_SC_ABORTED_MISSING_FUSED);
+}
+
+static void out_of_patience(struct timer *timer)
+{
+	struct queue *queue = container_of(timer, struct cmd, io.timer)->queue;
+
+	log_peer(queue_about(queue),
+		 "%s: host %s sent no Write within %u seconds of the Compare that is fused with it; "
+		 "aborting that",
+		 queue->peer, queue->ctrl->hostnqn, FUSED_PATIENCE_MS / 1000);
+	io_fused_alone(queue);
+}
+
 void io_fused_ended(struct cmd *cmd)
 {
 	struct cmd *other = cmd->fused;
 
 	if (cmd->queue->fused_first == cmd) {
-		cmd->queue->fused_first = NULL;
+		first_take(cmd->queue);
 		cmd->queue->fused_failed = true;
 	} else if (other) {
 		cmd->fused = NULL;
@@ -223,6 +260,10 @@ static uint16_t fused_parse_first(struct cmd *cmd, uint16_t status)
 	cmd_need_scratch(cmd, fused_data_offset(cmd->data_len) + cmd->data_len);
 	cmd->execute = fused_execute;
 	cmd->queue->fused_first = cmd;
+	cmd->io.timer.expired = out_of_patience;
+	/* Without memory for the timer, the next command or the end of the connection has to do. */
+	loop_timer_start(&cmd->queue->worker->loop, &cmd->io.timer,
+			 FUSED_PATIENCE_MS * UINT64_C(1000000));
 	io_fence_expect(cmd->ns);
 	return 0;
 }
@@ -253,10 +294,9 @@ static uint16_t fused_parse_second(struct cmd *cmd, struct cmd *first, uint16_t 
 uint16_t io_fused_parse(struct cmd *cmd, uint16_t status)
 {
 	struct queue *queue = cmd->queue;
-	struct cmd *first = queue->fused_first;
+	struct cmd *first = first_take(queue);
 	bool failed = queue->fused_failed;
 
-	queue->fused_first = NULL;
 	queue->fused_failed = false;
 	if (is_second(cmd) && first)
 		return fused_parse_second(cmd, first, status);

@@ -25,10 +25,10 @@ struct log_about queue_about(const struct queue *queue)
 static void queue_close_deliver(struct msg *msg)
 {
 	struct queue *queue = container_of(msg, struct queue, close_msg);
-	enum queue_close why = queue->close_why;
-
 	/* From here on the next one may write its reason there. */
-	__atomic_store_n(&queue->close_posted, false, __ATOMIC_RELEASE);
+	enum queue_close why =
+		__atomic_exchange_n(&queue->close_why, QUEUE_CLOSE_NONE, __ATOMIC_ACQ_REL);
+
 	if (queue->state == QUEUE_CLOSING) {
 		queue_work(queue); /* it was gone already and waits for this message alone */
 		return;
@@ -263,6 +263,7 @@ bool queue_may_end(struct queue *queue)
 {
 	unsigned waiting = queue->ctrl && !queue->qid ? queue->ctrl->n_aer : 0;
 
+	io_fused_alone(queue);
 	if (queue->n_busy != waiting)
 		return false;
 	return !queue->ctrl || ctrl_answered(queue->ctrl, queue) || !queue->parting;
@@ -276,12 +277,16 @@ void queues_part(struct worker *worker)
 
 void queue_close_post(struct queue *queue, enum queue_close why)
 {
-	bool posted = __atomic_exchange_n(&queue->close_posted, true, __ATOMIC_ACQ_REL);
+	enum queue_close was = __atomic_load_n(&queue->close_why, __ATOMIC_ACQUIRE);
 
-	if (posted)
-		return;
-	queue->close_why = why;
-	loop_post(&queue->worker->loop, &queue->close_msg);
+	do {
+		if (was != QUEUE_CLOSE_NONE &&
+		    (queue_close_is_orderly(why) || !queue_close_is_orderly(was)))
+			return;
+	} while (!__atomic_compare_exchange_n(&queue->close_why, &was, why, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	if (was == QUEUE_CLOSE_NONE)
+		loop_post(&queue->worker->loop, &queue->close_msg);
 }
 
 void queue_suspect_post(struct queue *queue)

@@ -20,6 +20,7 @@ enum queue_state {
 
 /* Why a queue is closed; for logs. */
 enum queue_close {
+	QUEUE_CLOSE_NONE,         /* it is not */
 	QUEUE_CLOSE_DISCONNECT,   /* Disconnect command, answered */
 	QUEUE_CLOSE_CTRL,         /* the controller went: reset, shutdown, its admin queue */
 	QUEUE_CLOSE_KATO,         /* keep alive timeout */
@@ -73,9 +74,8 @@ struct queue {
 	uint64_t serial;         /* ascending along worker->queues */
 	struct list work_link;   /* worker->queues_waiting: to resume, or to free when idle */
 	struct msg close_msg, suspect_msg;
-	enum queue_close close_why;
-	bool close_posted; /* atomic: close_msg is on its way */
-	bool suspect_posted; /* atomic: the other one */
+	enum queue_close close_why; /* atomic: not QUEUE_CLOSE_NONE: close_msg is on its way */
+	bool suspect_posted; /* atomic: suspect_msg is */
 	bool suspect;      /* its host may use another path by now (io_fence.h) */
 	bool lost;         /* and will not come back */
 	uint64_t suspect_ns;
@@ -143,7 +143,10 @@ bool queue_may_end(struct queue *queue);
 /* The target stops: all queues of @worker go, each along with the others of its controller. */
 void queues_part(struct worker *worker);
 
-/* Asks the queue's worker to close its connection. Any thread, under ctrl->lock when it has a controller. */
+/*
+ * Asks the queue's worker to close its connection; a reason to do so at once takes the place of one on
+ * its way that leaves time. Any thread, under ctrl->lock when it has a controller.
+ */
 void queue_close_post(struct queue *queue, enum queue_close why);
 
 /*
@@ -155,7 +158,14 @@ void queue_suspect_post(struct queue *queue);
 
 static inline bool queue_close_pending(const struct queue *queue)
 {
-	return __atomic_load_n(&queue->close_posted, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&queue->close_why, __ATOMIC_ACQUIRE) != QUEUE_CLOSE_NONE;
+}
+
+/* Is what was asked answered first? */
+static inline bool queue_close_is_orderly(enum queue_close why)
+{
+	return why == QUEUE_CLOSE_DISCONNECT || why == QUEUE_CLOSE_REFUSED ||
+	       why == QUEUE_CLOSE_STOP || why == QUEUE_CLOSE_EVICTED;
 }
 
 /* Has queue_serve_waiters() look at @queue at the end of this turn. */

@@ -64,6 +64,7 @@ enum limits {
 	FORMER_SLACK_MS = 500,
 	CONNECT_AGAIN_MS = 5,	   /* between looks at that */
 	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
+	FUSED_PATIENCE_MS = 5000,  /* of a fused Compare, with its Write */
 	FENCE_PATIENCE_MS = 20000, /* of a fused pair with writes that go straight to its blocks */
 	RETRY_DELAY_MS = 1000,	   /* until hosts try again what could not wait here; CRDT1 */
 	LISTEN_RETRY_MS = 1000,	   /* an address that is not there yet */

@@ -40,7 +40,7 @@ struct command {
 	bool busy;
 	enum command_kind kind;
 	struct nvme_sqe sqe;
-	uint64_t began;
+	uint64_t began, began_ns;
 	uint8_t *data; /* owned; len bytes to the target, or room for what it sends */
 	uint32_t len;
 	bool to_host, in_capsule;

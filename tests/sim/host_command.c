@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "host.h"
 #include "model.h"
 
@@ -353,7 +354,10 @@ static void fused_end(struct host_queue *queue, struct command *first, struct co
 	/* One in a capsule and one not: refused where memory is short. */
 	bool refused = first->in_capsule != second->in_capsule &&
 		       second->status == NVME_SC_TRANSIENT_TRANSPORT;
-	bool excused = refused || may_fail(queue, first) || may_fail(queue, second);
+	/* The second half was held up on its way. */
+	bool alone = first->status == NVME_SC_ABORTED_MISSING_FUSED &&
+		     sim.now_ns - first->began_ns > FUSED_PATIENCE_MS * UINT64_C(1000000);
+	bool excused = refused || alone || may_fail(queue, first) || may_fail(queue, second);
 
 	if (first->status == NVME_SC_COMPARE_FAILURE) {
 		SIM_CHECK(second->status == NVME_SC_ABORTED_FAILED_FUSED || excused,

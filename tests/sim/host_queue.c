@@ -73,7 +73,10 @@ struct command *queue_command(struct host_queue *queue)
 
 		if (command->busy)
 			continue;
-		*command = (struct command){ .busy = true, .partner = -1, .began = model_tick() };
+		*command = (struct command){ .busy = true,
+					     .partner = -1,
+					     .began = model_tick(),
+					     .began_ns = sim.now_ns };
 		command->excused = command_is_sought(queue, cid);
 		command->sqe.cid = le16((uint16_t)cid);
 		command->sqe.flags = NVME_PSDT_SGL;

@@ -216,8 +216,7 @@ static void rdma_close(struct queue *queue, enum queue_close why)
 
 	log_debug_about(queue_about(queue), "%s: closing queue %u: %s", queue->peer, queue->qid,
 			queue_close_name(why));
-	if (why == QUEUE_CLOSE_DISCONNECT || why == QUEUE_CLOSE_REFUSED || why == QUEUE_CLOSE_STOP ||
-	    why == QUEUE_CLOSE_EVICTED)
+	if (queue_close_is_orderly(why))
 		rdma_queue_drain(rq);
 	else
 		rdma_queue_dead(rq);

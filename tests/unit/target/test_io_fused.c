@@ -111,6 +111,64 @@ static void missing_halves(void **state)
 	stored(2, 0, 1, a);
 }
 
+/* What the worker has of the queue that the tests use. */
+struct seen {
+	bool timed, may_end, hurry;
+	uint64_t held;
+};
+
+static void look(struct worker *worker, void *arg)
+{
+	struct queue *queue = &io_conn[0].queue;
+	struct seen *seen = arg;
+
+	seen->timed = queue->fused_first && timer_running(&queue->fused_first->io.timer);
+	seen->held = queue->memory_bytes;
+	if (seen->timed && seen->hurry)
+		loop_timer_start(&worker->loop, &queue->fused_first->io.timer, 0);
+	if (seen->may_end)
+		seen->may_end = queue_may_end(queue);
+}
+
+static struct seen seen_on_worker(struct seen seen)
+{
+	worker_call(&workers[0], look, &seen);
+	return seen;
+}
+
+static void halves_that_stay_alone(void **state)
+{
+	struct io compare = compare_of(2, 0, 1, a);
+	struct seen seen;
+
+	(void)state;
+	plain_write(2, 0, 1, a);
+	io_begin(&io_conn[0], &compare, &first);
+	seen = seen_on_worker((struct seen){ .hurry = true });
+	assert_true(seen.timed);
+	assert_true(seen.held > 0);
+	assert_int_equal(fake_finish(&first), NVME_SC_ABORTED_MISSING_FUSED);
+	assert_int_equal(seen_on_worker((struct seen){ 0 }).held, 0);
+	/* The Write that comes after all writes nothing. */
+	assert_int_equal(io_run(write_of(2, 0, 1, b)), NVME_SC_ABORTED_FAILED_FUSED);
+	stored(2, 0, 1, a);
+	begin(compare, write_of(2, 0, 1, b));
+	ends(0, 0);
+	stored(2, 0, 1, b);
+}
+
+/* Nothing comes by a queue that is to end: no second half either. */
+static void alone_on_a_queue_that_ends(void **state)
+{
+	struct io compare = compare_of(2, 0, 1, a);
+
+	(void)state;
+	io_begin(&io_conn[0], &compare, &first);
+	/* This transport sends the response at once. */
+	assert_true(seen_on_worker((struct seen){ .may_end = true }).may_end);
+	assert_int_equal(fake_finish(&first), NVME_SC_ABORTED_MISSING_FUSED);
+}
+
 static void halves_must_agree(void **state)
 {
 	(void)state;
@@ -425,6 +483,8 @@ int main(void)
 		TEST(forced_unit_access),
 		TEST(counters),
 		TEST(missing_halves),
+		TEST(halves_that_stay_alone),
+		TEST(alone_on_a_queue_that_ends),
 		TEST(halves_must_agree),
 		TEST(refused_halves),
 		TEST(data_in_any_order),
