@@ -84,6 +84,7 @@ struct fake_rnic {
 	struct ibv_context verbs; /* first */
 	struct ibv_comp_channel channel;
 	struct ibv_cq cq;
+	int vector; /* of its completions */
 	struct ibv_srq srq;
 	struct ibv_pd pd;
 	struct ibv_mr mr;
@@ -120,13 +121,17 @@ static struct {
 	struct ibv_context cm_verbs; /* the connection manager's own context of the device */
 	struct ibv_device_attr attr;
 	struct rdma_cm_id *listener; /* the last one bound */
+	int devices, vectors;	     /* of the machine, and of each device */
 	unsigned opened, closed;     /* atomic */
+	unsigned registered;	     /* atomic: regions, ever */
 	uint32_t qpn;		     /* atomic */
-	int receive_error, poll_error, notify_error, qp_error, accept_error, migrate_error;
-	int destroy_error;
+	int cq_error, srq_error, receive_error, poll_error, notify_error, qp_error, destroy_error;
+	int accept_error, migrate_error;
 } fake_verbs = {
 	.device = { .name = "fake0", .dev_name = "uverbs0", .transport_type = IBV_TRANSPORT_IB },
 	.cm_verbs = { .device = &fake_verbs.device },
+	.devices = 1,
+	.vectors = 2,
 	.attr = {
 		.device_cap_flags = IBV_DEVICE_MEM_MGT_EXTENSIONS,
 		.max_qp_wr = 4096,

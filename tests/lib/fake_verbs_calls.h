@@ -17,7 +17,7 @@ struct ibv_device **ibv_get_device_list(int *n)
 {
 	static struct ibv_device *all[] = { &fake_verbs.device, NULL };
 
-	*n = 1;
+	*n = fake_verbs.devices;
 	return all;
 }
 
@@ -43,6 +43,7 @@ struct ibv_context *ibv_open_device(struct ibv_device *device)
 	rnic->verbs.ops.post_srq_recv = fake_post_srq_recv;
 	rnic->verbs.async_fd = eventfd(0, EFD_CLOEXEC);
 	rnic->verbs.cmd_fd = -1;
+	rnic->verbs.num_comp_vectors = fake_verbs.vectors;
 	__atomic_add_fetch(&fake_verbs.opened, 1, __ATOMIC_RELAXED);
 	return &rnic->verbs;
 }
@@ -92,6 +93,7 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int acce
 	struct ibv_mr *mr = &fake_rnic_of(pd->context)->mr;
 
 	assert(access == IBV_ACCESS_LOCAL_WRITE); /* hosts reach none of it */
+	__atomic_add_fetch(&fake_verbs.registered, 1, __ATOMIC_RELAXED);
 	*mr = (struct ibv_mr){ pd->context, pd, addr, length, 0, FAKE_LKEY, FAKE_LKEY };
 	return mr;
 }
@@ -123,7 +125,11 @@ struct ibv_cq *ibv_create_cq(struct ibv_context *verbs, int cqe, void *context,
 {
 	struct fake_rnic *rnic = fake_rnic_of(verbs);
 
-	(void)vector;
+	assert(vector >= 0 && vector < verbs->num_comp_vectors);
+	errno = fake_verbs.cq_error;
+	if (errno)
+		return NULL;
+	rnic->vector = vector;
 	rnic->cq = (struct ibv_cq){
 		.context = verbs, .channel = channel, .cq_context = context, .cqe = cqe
 	};
@@ -163,6 +169,9 @@ struct ibv_srq *ibv_create_srq(struct ibv_pd *pd, struct ibv_srq_init_attr *attr
 {
 	struct fake_rnic *rnic = fake_rnic_of(pd->context);
 
+	errno = fake_verbs.srq_error;
+	if (errno)
+		return NULL;
 	rnic->srq = (struct ibv_srq){ .context = pd->context, .pd = pd };
 	rnic->srq_entries = attr->attr.max_wr;
 	return &rnic->srq;

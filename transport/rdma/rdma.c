@@ -136,8 +136,9 @@ static uint64_t rdma_worker_bytes(void)
 	uint64_t entries = RDMA_RECEIVES_MAX * (RDMA_ENTRY_BYTES + sizeof(struct rdma_receive)) +
 			   (RDMA_RECEIVES_MAX + RDMA_CQ_SPARE) * (uint64_t)RDMA_ENTRY_BYTES;
 
+	/* Each device has its own. */
 	return sizeof(struct rdma_worker) +
-	       (setup.wanted ? setup.parts * sizeof(struct rdma_device) + entries : 0);
+	       (setup.wanted ? setup.parts * (sizeof(struct rdma_device) + entries) : 0);
 }
 
 static uint64_t rdma_connection_bytes(unsigned depth)
