@@ -277,6 +277,14 @@ static int device_check(struct rdma_device *device, char *why, size_t why_size)
 	return 0;
 }
 
+/* The interrupt of its completions: workers share one when the device has fewer of them. */
+static int completion_vector(const struct rdma_device *device)
+{
+	unsigned n = (unsigned)MAX(device->verbs->num_comp_vectors, 1);
+
+	return (int)(device->rdma->worker->index % n);
+}
+
 static int device_make_queues(struct rdma_device *device, char *why, size_t why_size)
 {
 	struct ibv_srq_init_attr srq = { .attr = { .max_wr = device->n, .max_sge = 2 } };
@@ -285,7 +293,8 @@ static int device_make_queues(struct rdma_device *device, char *why, size_t why_
 	device->channel = ibv_create_comp_channel(device->verbs);
 	if (!device->channel)
 		return out_of(why, why_size, device, "a completion channel");
-	device->cq = ibv_create_cq(device->verbs, (int)entries, device, device->channel, 0);
+	device->cq = ibv_create_cq(device->verbs, (int)entries, device, device->channel,
+				   completion_vector(device));
 	if (!device->cq)
 		return out_of(why, why_size, device, "a completion queue");
 	device->srq = ibv_create_srq(device->pd, &srq);

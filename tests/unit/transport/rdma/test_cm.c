@@ -146,6 +146,9 @@ static void device_is_refused(void **state)
 	assert_true(second->accepted);
 	assert_ptr_equal(second->worker, &workers[1]);
 	assert_int_equal(fake_verbs.opened, fake_verbs.closed + 2);
+	/* Neither waits for interrupts of the other. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fake_rnic_of(host_device((unsigned)i)->verbs)->vector, i);
 }
 
 static void queue_pair_fails(void **state)
