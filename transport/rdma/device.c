@@ -310,21 +310,33 @@ static int device_make_queues(struct rdma_device *device, char *why, size_t why_
 		list_init(&device->receives[i].link);
 		device_return(device, &device->receives[i]);
 	}
-	while (!list_empty(&device->returned)) {
-		errno = -replenish_some(device);
-		if (errno)
-			return out_of(why, why_size, device, "receives");
-	}
 	fcntl(device->channel->fd, F_SETFL, fcntl(device->channel->fd, F_GETFL) | O_NONBLOCK);
 	fcntl(device->verbs->async_fd, F_SETFL,
 	      fcntl(device->verbs->async_fd, F_GETFL) | O_NONBLOCK);
 	return 0;
 }
 
+static int device_make_region(struct rdma_device *device, char *why, size_t why_size)
+{
+	char reason[LISTENER_WHY_MAX / 2] = "";
+	int rc = region_open(&device->region, device->pd, &device->rdma->worker->area, reason,
+			     sizeof(reason));
+
+	if (rc) {
+		snprintf(why, why_size, "RDMA device %s: %s", device->name, reason);
+		return rc;
+	}
+	while (!list_empty(&device->returned)) {
+		errno = -replenish_some(device);
+		if (errno)
+			return out_of(why, why_size, device, "receives");
+	}
+	return 0;
+}
+
 static int device_make(struct rdma_device *device, struct ibv_device *ibv, char *why,
 		       size_t why_size)
 {
-	char reason[LISTENER_WHY_MAX / 2] = "";
 	int rc;
 
 	errno = 0;
@@ -342,13 +354,9 @@ static int device_make(struct rdma_device *device, struct ibv_device *ibv, char 
 	device->pd = ibv_alloc_pd(device->verbs);
 	if (!device->pd)
 		return out_of(why, why_size, device, "a protection domain");
-	rc = region_open(&device->region, device->pd, &device->rdma->worker->area, reason,
-			 sizeof(reason));
-	if (rc) {
-		snprintf(why, why_size, "RDMA device %s: %s", device->name, reason);
-		return rc;
-	}
-	return device_make_queues(device, why, why_size);
+	/* The region last: it pins all of the area, which takes its time, and is tried again and again. */
+	rc = device_make_queues(device, why, why_size);
+	return rc ? rc : device_make_region(device, why, why_size);
 }
 
 /* A part of the receive area that no device has. -1: there is none. */

@@ -99,8 +99,35 @@ static void too_many(void **state)
 }
 
 /*
- * A device that is of no use on the second worker: its connections go to the one of the listener. First,
- * for it is not open yet.
+ * To register memory takes long, and a device that lacks something else is tried again and again: it is
+ * tried last. First, for the second worker has not opened it yet.
+ */
+static void memory_comes_last(void **state)
+{
+	int *const errors[] = { &fake_verbs.cq_error, &fake_verbs.srq_error };
+	const unsigned registered = fake_verbs.registered;
+
+	(void)state;
+	host_open(first, 0, DEPTH, READS);
+	fake_verbs.vectors = 1; /* fewer than workers, which is no fault */
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		*errors[i] = ENOMEM;
+		host_open(second, 0, DEPTH, READS);
+		*errors[i] = 0;
+		assert_ptr_equal(second->worker, &workers[0]);
+		assert_true(rdma_of(&workers[1])->refused_ns);
+		rdma_of(&workers[1])->refused_ns = 0;
+		assert_int_equal(fake_verbs.opened, fake_verbs.closed + 1);
+		host_event(second, RDMA_CM_EVENT_DISCONNECTED);
+		host_gone(second);
+	}
+	fake_verbs.vectors = 2;
+	assert_int_equal(fake_verbs.registered, registered);
+}
+
+/*
+ * A device that is of no use on the second worker: its connections go to the one of the listener. It is
+ * not open there yet, either.
  */
 static void device_is_refused(void **state)
 {
@@ -363,6 +390,7 @@ static int group_setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		host_test(memory_comes_last),
 		host_test(device_is_refused),
 		host_test(private_data),
 		host_test(too_many),
