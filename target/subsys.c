@@ -360,6 +360,15 @@ bool subsys_allows(const struct subsys *subsys, const char *hostnqn)
 	return subsys->discovery || config_hosts_allow(&subsys->config->hosts, hostnqn);
 }
 
+unsigned subsys_deepest(void)
+{
+	unsigned depth = MIN_ADMIN_DEPTH;
+
+	for (unsigned i = 1; i < n_subsystems; i++)
+		depth = MAX(depth, subsystems[i]->config->max_queue_depth);
+	return depth;
+}
+
 bool ns_visible(const struct ns *ns, const char *hostnqn)
 {
 	return config_hosts_allow(&ns->config->hosts, hostnqn);

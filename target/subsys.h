@@ -103,6 +103,9 @@ struct subsys *subsys_find(const char *nqn);
 /* May this host attach? The discovery subsystem admits every host and filters what it shows. */
 bool subsys_allows(const struct subsys *subsys, const char *hostnqn);
 
+/* Most entries that a queue of any subsystem may have. What is announced of memory allows for as many. */
+unsigned subsys_deepest(void);
+
 /* Does @hostnqn see namespace @ns? */
 bool ns_visible(const struct ns *ns, const char *hostnqn);
 

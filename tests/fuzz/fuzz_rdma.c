@@ -23,7 +23,7 @@ static void fuzz_private(const uint8_t *data, size_t size)
 {
 	struct private_wants wants;
 
-	if (private_parse(data, size, &wants))
+	if (private_parse(data, size, MAX_QUEUE_DEPTH, &wants))
 		return;
 	check(size >= sizeof(struct private_request));
 	check(wants.qid <= MAX_IO_QUEUES && wants.depth >= MIN_QUEUE_DEPTH &&

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "target/subsys.h"
 #include "transport/address.h"
 #include "transport/rdma/netdev.h"
 #include "transport/rdma/rdma.h"
@@ -235,7 +236,9 @@ static void request(struct listener *listener, struct rdma_cm_id *id,
 	/* What the host answers of RDMA READs at a time is what may be begun here. */
 	unsigned reads_max = param->initiator_depth;
 	struct private_wants wants;
-	enum private_sts sts = private_parse(param->private_data, param->private_data_len, &wants);
+	/* For which subsystem it is shows at Connect, when the queue pair is there. */
+	enum private_sts sts = private_parse(param->private_data, param->private_data_len,
+					     subsys_deepest(), &wants);
 	char peer[sizeof(((struct queue *)NULL)->peer)];
 
 	address_text(rdma_get_peer_addr(id), peer, sizeof(peer));

@@ -3,7 +3,8 @@
 
 #include "base/limits.h"
 
-enum private_sts private_parse(const void *data, size_t len, struct private_wants *wants)
+enum private_sts private_parse(const void *data, size_t len, unsigned deepest,
+			       struct private_wants *wants)
 {
 	struct private_request request;
 	unsigned depth;
@@ -21,8 +22,8 @@ enum private_sts private_parse(const void *data, size_t len, struct private_want
 	if (wants->qid && le16_get(request.cntlid) > MAX_CNTLID)
 		return PRIVATE_INVALID_CNTLID;
 	depth = le16_get(request.hsqsize) + 1u;
-	if (depth < MIN_QUEUE_DEPTH ||
-	    depth > (unsigned)(wants->qid ? MAX_QUEUE_DEPTH : PRIVATE_ADMIN_DEPTH))
+	if (depth < MIN_QUEUE_DEPTH || depth > deepest ||
+	    (!wants->qid && depth > PRIVATE_ADMIN_DEPTH))
 		return PRIVATE_INVALID_HSQSIZE;
 	wants->depth = (uint16_t)depth;
 	/* A response for each command. Hosts disagree on whether HRQSIZE is zero based; both fit. */

@@ -52,10 +52,12 @@ struct private_wants {
 };
 
 /*
- * Reads the @len bytes of private data of a connect request. PRIVATE_OK, or the status to reject the
- * request with; @wants is filled in with what was read by then.
+ * Reads the @len bytes of private data of a connect request, where no queue may have more than @deepest
+ * entries. PRIVATE_OK, or the status to reject the request with; @wants is filled in with what was read by
+ * then.
  */
-enum private_sts private_parse(const void *data, size_t len, struct private_wants *wants);
+enum private_sts private_parse(const void *data, size_t len, unsigned deepest,
+			       struct private_wants *wants);
 
 void private_encode_accept(struct private_accept *accept, uint16_t crqsize);
 void private_encode_reject(struct private_reject *reject, enum private_sts sts);

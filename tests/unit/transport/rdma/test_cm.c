@@ -79,6 +79,47 @@ static void private_data(void **state)
 	}
 }
 
+/*
+ * The memory that is announced allows for queues as deep as the deepest subsystem's, which a reload may
+ * change. What a host asks for unless told otherwise is never too much.
+ */
+static void too_deep(void **state)
+{
+	static const struct {
+		unsigned limit;
+		uint16_t qid, depth;
+		bool fits;
+	} depths[] = {
+		{ 64, 1, 64, true },
+		{ 64, 1, 65, false },
+		{ 64, 0, 32, true },
+		{ 64, 0, 65, false },
+		{ MIN_ADMIN_DEPTH, 0, 32, true },
+		{ 128, 1, 65, true },
+		{ 128, 1, 128, true },
+		{ 128, 1, 129, false },
+		{ 128, 0, 128, true },
+	};
+	unsigned *limit = &fake_config.subsystems[0].max_queue_depth, before = *limit;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		const struct private_request request = request_of(depths[i].qid, depths[i].depth);
+
+		*limit = depths[i].limit;
+		host_request(first, &request, sizeof(request), READS);
+		assert_int_equal(first->accepted, depths[i].fits);
+		if (depths[i].fits) {
+			host_event(first, RDMA_CM_EVENT_DISCONNECTED);
+			host_gone(first);
+		} else {
+			assert_rejected(first, PRIVATE_INVALID_HSQSIZE);
+		}
+		assert_nobody();
+	}
+	*limit = before;
+}
+
 /* CVE-2026-64321: more connections than there is room for leave something behind. */
 static void too_many(void **state)
 {
@@ -393,6 +434,7 @@ int main(void)
 		host_test(memory_comes_last),
 		host_test(device_is_refused),
 		host_test(private_data),
+		host_test(too_deep),
 		host_test(too_many),
 		host_test(queue_pair_fails),
 		host_test(completions_run_out),

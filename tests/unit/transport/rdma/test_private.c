@@ -54,7 +54,8 @@ static void requests(void **state)
 			.cntlid = le16(c->cntlid),
 		};
 		struct private_wants wants;
-		enum private_sts sts = private_parse(&request, sizeof(request), &wants);
+		enum private_sts sts =
+			private_parse(&request, sizeof(request), MAX_QUEUE_DEPTH, &wants);
 
 		if (sts != c->sts || wants.depth != c->depth || (!sts && wants.qid != c->qid))
 			fail_msg("%s: %s, depth %u", c->name, private_sts_name(sts), wants.depth);
@@ -69,11 +70,43 @@ static void lengths(void **state)
 
 	(void)state;
 	for (size_t len = 0; len < sizeof(request); len++)
-		assert_int_equal(private_parse(&request, len, &wants), PRIVATE_INVALID_LENGTH);
-	assert_int_equal(private_parse(NULL, sizeof(request), &wants), PRIVATE_INVALID_LENGTH);
+		assert_int_equal(private_parse(&request, len, MAX_QUEUE_DEPTH, &wants),
+				 PRIVATE_INVALID_LENGTH);
+	assert_int_equal(private_parse(NULL, sizeof(request), MAX_QUEUE_DEPTH, &wants),
+			 PRIVATE_INVALID_LENGTH);
 	/* InfiniBand always brings as many bytes as a message has room for. */
 	memcpy(padded, &request, sizeof(request));
-	assert_int_equal(private_parse(padded, sizeof(padded), &wants), PRIVATE_OK);
+	assert_int_equal(private_parse(padded, sizeof(padded), MAX_QUEUE_DEPTH, &wants),
+			 PRIVATE_OK);
+}
+
+/* What the subsystems allow bounds both kinds; admin queues have a bound of their own, too. */
+static void deepest(void **state)
+{
+	static const struct {
+		uint16_t qid;
+		unsigned deepest, depth;
+		enum private_sts sts;
+	} bounds[] = {
+		{ 1, 128, 128, PRIVATE_OK }, { 1, 128, 129, PRIVATE_INVALID_HSQSIZE },
+		{ 1, 32, 32, PRIVATE_OK },   { 1, 32, 33, PRIVATE_INVALID_HSQSIZE },
+		{ 0, 32, 32, PRIVATE_OK },   { 0, 32, 33, PRIVATE_INVALID_HSQSIZE },
+		{ 0, 256, 128, PRIVATE_OK }, { 0, 256, 129, PRIVATE_INVALID_HSQSIZE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+		struct private_request request = {
+			.qid = le16(bounds[i].qid),
+			.hrqsize = le16((uint16_t)bounds[i].depth),
+			.hsqsize = le16((uint16_t)(bounds[i].depth - 1)),
+		};
+		struct private_wants wants;
+
+		assert_int_equal(
+			private_parse(&request, sizeof(request), bounds[i].deepest, &wants),
+			bounds[i].sts);
+	}
 }
 
 static void answers(void **state)
@@ -99,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(deepest),
 		cmocka_unit_test(answers),
 	};
 
