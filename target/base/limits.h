@@ -63,6 +63,7 @@ enum limits {
 	FORMER_SILENT_MS = 8000,    /* of these, until it may have shown that it lives */
 	FORMER_SLACK_MS = 500,
 	CONNECT_AGAIN_MS = 5,	   /* between looks at that */
+	DEAD_PEER_S = 120,	   /* without any answer of a connection's other end */
 	TERM_TIMEOUT_MS = 30000,   /* after a termination request (TCP 1.0, 3.5) */
 	FUSED_PATIENCE_MS = 5000,  /* of a fused Compare, with its Write */
 	FENCE_PATIENCE_MS = 20000, /* of a fused pair with writes that go straight to its blocks */

@@ -211,7 +211,7 @@ static inline void fake_complete_one(struct fake_peer *peer, enum ibv_wc_status 
 		peer->reads--;
 	if (!status && sent->wr.opcode == IBV_WR_RDMA_READ)
 		memcpy(sent->local, remote, sent->len);
-	if (!status && sent->wr.opcode == IBV_WR_RDMA_WRITE)
+	if (!status && sent->wr.opcode == IBV_WR_RDMA_WRITE && sent->len)
 		memcpy(remote, sent->local, sent->len);
 	if (status || sent->wr.send_flags & IBV_SEND_SIGNALED)
 		fake_wc_add(fake_rnic_of(peer->qp->qp.context), &wc);
@@ -242,14 +242,17 @@ static inline void fake_record(struct fake_peer *peer, const struct ibv_send_wr 
 {
 	struct fake_sent *sent = &peer->sent[peer->n_sent++];
 
-	assert(peer->n_sent < FAKE_SENT && wr->num_sge == 1);
-	*sent = (struct fake_sent){
-		.wr = *wr,
-		.local = (void *)(uintptr_t)wr->sg_list->addr,
-		.len = wr->sg_list->length,
-		.lkey = wr->sg_list->lkey,
-		.post = peer->posts,
-	};
+	assert(peer->n_sent < FAKE_SENT);
+	*sent = (struct fake_sent){ .wr = *wr, .post = peer->posts };
+	if (!wr->num_sge) { /* no memory on either side */
+		assert(wr->opcode == IBV_WR_RDMA_WRITE);
+		peer->max_used = MAX(peer->max_used, peer->n_sent - peer->n_retired);
+		return;
+	}
+	assert(wr->num_sge == 1);
+	sent->local = (void *)(uintptr_t)wr->sg_list->addr;
+	sent->len = wr->sg_list->length;
+	sent->lkey = wr->sg_list->lkey;
 	if (wr->send_flags & IBV_SEND_INLINE)
 		memcpy(&sent->cqe, sent->local, sizeof(sent->cqe));
 	else
@@ -296,8 +299,9 @@ static inline int fake_post_srq_recv(struct ibv_srq *srq, struct ibv_recv_wr *wr
 			&rnic->receives[(rnic->receive_first + rnic->n_receives++) %
 					RDMA_RECEIVES_MAX];
 
-		assert(rnic->n_receives <= rnic->srq_entries && !rnic->posted[wr->wr_id >> 2]);
-		rnic->posted[wr->wr_id >> 2] = true;
+		assert(rnic->n_receives <= rnic->srq_entries);
+		assert(!rnic->posted[wr->wr_id >> RDMA_WORK_BITS]);
+		rnic->posted[wr->wr_id >> RDMA_WORK_BITS] = true;
 		*receive = (struct fake_receive){ .wr_id = wr->wr_id, .n = wr->num_sge };
 		for (int i = 0; i < wr->num_sge; i++) {
 			receive->sge[i] = wr->sg_list[i];

@@ -110,7 +110,7 @@ static inline void host_receive_here(void *arg)
 		return;
 	rnic->receive_first++;
 	rnic->n_receives--;
-	rnic->posted[receive->wr_id >> 2] = false;
+	rnic->posted[receive->wr_id >> RDMA_WORK_BITS] = false;
 	wc.wc.wr_id = receive->wr_id;
 	assert(receive->n == 2 && receive->sge[0].length == sizeof(struct nvme_sqe));
 	assert(a->status || a->len <= receive->sge[1].length);

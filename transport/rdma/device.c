@@ -90,7 +90,8 @@ static int replenish_some(struct rdma_device *device)
 		sges[n][0] = sge_of(device, &header);
 		sges[n][1] = sge_of(device, &data);
 		wrs[n] = (struct ibv_recv_wr){
-			.wr_id = (uint64_t)receive_index(device, receive) << 2 | RDMA_WORK_RECEIVE,
+			.wr_id = (uint64_t)receive_index(device, receive) << RDMA_WORK_BITS |
+				 RDMA_WORK_RECEIVE,
 			.next = &wrs[n + 1],
 			.sg_list = sges[n],
 			.num_sge = data.len ? 2 : 1,
@@ -472,7 +473,7 @@ static struct rdma_queue *queue_find(struct rdma_device *device, uint32_t qpn)
 
 static void receive_done(struct rdma_device *device, const struct ibv_wc *wc)
 {
-	struct rdma_receive *receive = &device->receives[wc->wr_id >> 2];
+	struct rdma_receive *receive = &device->receives[wc->wr_id >> RDMA_WORK_BITS];
 	struct rdma_queue *rq = queue_find(device, wc->qp_num);
 
 	const char *why = "what took the receive is no SEND"; /* and wrote nothing to it */

@@ -84,6 +84,30 @@ static void queue_out_of_patience(struct timer *timer)
 	rdma_queue_dead(rq);
 }
 
+/*
+ * The device finds out that a host has vanished when it does not answer a request. While it asks for
+ * nothing there is none, and one without keep alive (KATO 0) would have its queue pair for ever.
+ */
+static void queue_silent(struct timer *timer)
+{
+	struct rdma_queue *rq = container_of(timer, struct rdma_queue, silence);
+
+	if (rq->heard == rq->queue.stats.commands && !rq->pending &&
+	    rq->state < RDMA_QUEUE_LINGERING)
+		rdma_probe(rq);
+	rdma_queue_watch(rq);
+}
+
+void rdma_queue_watch(struct rdma_queue *rq)
+{
+	if (rq->state >= RDMA_QUEUE_LINGERING)
+		return; /* which does not last */
+	rq->heard = rq->queue.stats.commands;
+	if (loop_timer_start(rdma_queue_loop(rq), &rq->silence, DEAD_PEER_S * 1000000000ull / 2))
+		log_error_about(queue_about(&rq->queue), "%s: no memory for a timer",
+				rq->queue.peer);
+}
+
 static void queue_event(struct rdma_owner *owner, const struct rdma_cm_event *event)
 {
 	struct rdma_queue *rq = container_of(owner, struct rdma_queue, owner);
@@ -238,6 +262,7 @@ static void queue_init_lists(struct rdma_queue *rq)
 	list_init(&rq->slot0.link);
 	timer_init(&rq->timer, queue_timed_out);
 	timer_init(&rq->patience, queue_out_of_patience);
+	timer_init(&rq->silence, queue_silent);
 }
 
 enum private_sts rdma_queue_open(struct rdma_worker *rdma, struct listener *listener,
@@ -329,6 +354,7 @@ void rdma_queue_dead(struct rdma_queue *rq)
 	state_set(rq, RDMA_QUEUE_DEAD);
 	queue_lost(&rq->queue);
 	loop_timer_stop(rdma_queue_loop(rq), &rq->timer);
+	loop_timer_stop(rdma_queue_loop(rq), &rq->silence);
 	rdma_backlog_drop(rq);
 	qp_break(rq);
 	rdma_disconnect(rq->id);

@@ -204,6 +204,7 @@ static void rdma_connected(struct queue *queue)
 
 	if (rq->state == RDMA_QUEUE_OPEN)
 		loop_timer_stop(rdma_queue_loop(rq), &rq->timer);
+	rdma_queue_watch(rq);
 }
 
 static void rdma_resume_queue(struct queue *queue)

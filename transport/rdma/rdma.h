@@ -59,9 +59,11 @@ enum rdma_work {
 	RDMA_WORK_RECEIVE, /* the rest is the index of the receive */
 	RDMA_WORK_READ,	   /* the rest is a struct rdma_cmd: the last RDMA READ of its data */
 	RDMA_WORK_RESPONSE,
-	RDMA_WORK_PART, /* of a chain, which completes only when it fails */
-	RDMA_WORK_MASK = 3
+	RDMA_WORK_PART,	 /* of a chain, which completes only when it fails */
+	RDMA_WORK_PROBE, /* the rest is slot0 of a queue whose host is silent */
 };
+
+enum { RDMA_WORK_BITS = 3, RDMA_WORK_MASK = (1 << RDMA_WORK_BITS) - 1 };
 
 struct rdma_cmd {
 	struct cmd cmd;	  /* first */
@@ -70,6 +72,8 @@ struct rdma_cmd {
 	struct rdma_receive *receive; /* cmd.lent: of the capsule */
 	struct span place;	      /* data that is used where it was received */
 };
+_Static_assert(_Alignof(struct rdma_cmd) > RDMA_WORK_MASK,
+	       "room for the kind of work in its address");
 
 enum rdma_queue_state {
 	RDMA_QUEUE_OPEN,
@@ -99,6 +103,8 @@ struct rdma_queue {
 	struct list ending_link; /* device->ending */
 	uint64_t ending_since;	 /* device->polled when it came there */
 	struct timer timer;	 /* of the state that must not last */
+	struct timer silence;	 /* from Connect on: was anything heard of the host? */
+	uint64_t heard;		 /* commands that had come when that was looked at */
 
 	/* Receiving. */
 	struct list backlog; /* rdma_receive.link: commands that wait for a slot */
@@ -263,6 +269,8 @@ enum private_sts rdma_queue_open(struct rdma_worker *rdma, struct listener *list
 void rdma_queue_touch(struct rdma_queue *rq);
 void rdma_queue_turn(struct rdma_queue *rq);
 void rdma_queue_drain(struct rdma_queue *rq);
+/* Looks at times from now on whether its host is still there. */
+void rdma_queue_watch(struct rdma_queue *rq);
 /* No more either way; all is freed once the device has nothing of it. */
 void rdma_queue_dead(struct rdma_queue *rq);
 /* Its queue pair is broken, and nobody here broke it: says so, and the queue is dead. */
@@ -287,6 +295,8 @@ bool rdma_may_wait(const struct cmd *cmd);
 void rdma_respond(struct cmd *cmd);
 /* Hands what is to be sent to the device. */
 void rdma_send(struct rdma_queue *rq);
+/* Asks the host's device for an answer, of which the host sees nothing; without one the queue dies. */
+void rdma_probe(struct rdma_queue *rq);
 /* A request of @rq other than a receive is complete. */
 void rdma_completed(struct rdma_queue *rq, struct rdma_cmd *rcmd, enum rdma_work work,
 		    const struct ibv_wc *wc);

@@ -420,6 +420,25 @@ void rdma_send(struct rdma_queue *rq)
 		chain_post(&chain);
 }
 
+/*
+ * To write nothing takes no key, no receive and no word of the host's software, and its device acknowledges
+ * it like anything else. Nothing else is out: the send queue has room.
+ */
+void rdma_probe(struct rdma_queue *rq)
+{
+	struct rdma_worker *rdma = rq->device->rdma;
+	struct chain chain = { .rq = rq, .wrs = rdma->wrs, .sges = rdma->sges };
+	struct ibv_send_wr *wr = chain_add(&chain, &rq->slot0, RDMA_WORK_PROBE);
+
+	wr->opcode = IBV_WR_RDMA_WRITE;
+	wr->send_flags = IBV_SEND_SIGNALED;
+	wr->sg_list = NULL;
+	wr->num_sge = 0;
+	rq->sq_used++;
+	rq->pending++;
+	chain_post(&chain);
+}
+
 static void complain(const struct rdma_queue *rq, const struct rdma_cmd *rcmd, enum rdma_work work,
 		     enum ibv_wc_status status)
 {
@@ -429,6 +448,13 @@ static void complain(const struct rdma_queue *rq, const struct rdma_cmd *rcmd, e
 		[RDMA_WORK_PART] = "a transfer of data",
 	};
 
+	if (work == RDMA_WORK_PROBE) {
+		log_peer(queue_about(&rq->queue),
+			 "%s: queue %u: the host is silent, and does not answer: %s; closing the "
+			 "connection",
+			 rq->queue.peer, rq->wants.qid, ibv_wc_status_str(status));
+		return;
+	}
 	log_peer(queue_about(&rq->queue),
 		 "%s: queue %u, command %u: %s failed: %s; closing the connection", rq->queue.peer,
 		 rq->wants.qid, le16_get(rcmd->cmd.sqe.cid), what[work], ibv_wc_status_str(status));
@@ -452,6 +478,10 @@ void rdma_completed(struct rdma_queue *rq, struct rdma_cmd *rcmd, enum rdma_work
 	rdma_queue_touch(rq);
 	if (rq->state >= RDMA_QUEUE_DEAD)
 		return; /* the command goes with the queue */
+	if (work == RDMA_WORK_PROBE) {
+		rq->sq_used--;
+		return;
+	}
 	if (work == RDMA_WORK_RESPONSE) {
 		rq->sq_used -= response_requests(rcmd);
 		cmd_release(cmd);

@@ -79,9 +79,9 @@ static void socket_options(int fd)
 	} options[] = {
 		{ IPPROTO_TCP, TCP_NODELAY, 1 },
 		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, TCP_DEAD_PEER_S / 2 },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, TCP_DEAD_PEER_S / 8 },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_DEAD_PEER_S * 1000 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, DEAD_PEER_S / 2 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, DEAD_PEER_S / 8 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_PEER_S * 1000 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
@@ -179,7 +179,7 @@ void conn_reset(struct conn *conn)
 {
 	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
 
-	/* TCP would try for TCP_DEAD_PEER_S, and hold the commands' buffers as long. */
+	/* TCP would try for DEAD_PEER_S, and hold the commands' buffers as long. */
 	if (conn->state == CONN_DEAD && conn->zc.pending)
 		connect(conn->fd, &nobody, sizeof(nobody));
 }

@@ -28,7 +28,6 @@ enum tcp_limits {
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
 	TCP_BACKLOG = 1024,
-	TCP_DEAD_PEER_S = 120,   /* without any answer of the other end */
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
 	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
 	TCP_ZC_SENDS = 64,       /* of a worker whose pages the kernel may be reading */

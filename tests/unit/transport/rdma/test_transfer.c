@@ -327,7 +327,7 @@ static void unknown_here(void *arg)
 				      .opcode = IBV_WC_RECV } };
 
 	rnic->n_receives--;
-	rnic->posted[receive->wr_id >> 2] = false;
+	rnic->posted[receive->wr_id >> RDMA_WORK_BITS] = false;
 	fake_wc_add(rnic, &wc);
 }
 
