@@ -57,6 +57,20 @@ static void ns_undo(struct ns *ns)
 		ns->backend->ops->undo(ns->backend, ns->config);
 }
 
+/* Says so in @err if a namespace that has left is what has the device or file of @config. */
+static void ns_explain_busy(const struct config_namespace *config, char *err)
+{
+	const struct ns *leaving = retire_holder(config);
+
+	if (leaving)
+		snprintf(err, BACKEND_ERROR_MAX,
+			 "%s:%d: namespace %s/%u: %.128s is still being closed: the commands of "
+			 "namespace %s/%u, which has left, have until [daemon] drain to end; try "
+			 "again then",
+			 config->where.file, config->where.line, config->subsystem, config->nsid,
+			 leaving->backend->path, leaving->subsys->nqn, leaving->nsid);
+}
+
 int change_ns_open(struct subsys *subsys, const struct config_namespace *config, struct ns **out,
 		   char *err)
 {
@@ -64,6 +78,8 @@ int change_ns_open(struct subsys *subsys, const struct config_namespace *config,
 	unsigned n = 0;
 	int rc = ns_open(subsys, config, &attaching.ns, err);
 
+	if (rc == -EBUSY)
+		ns_explain_busy(config, err);
 	if (rc)
 		return rc;
 	if (change_ns_own(attaching.ns)) {

@@ -659,7 +659,10 @@ static int ns_index(const char *nqn, uint32_t nsid, char *err)
 	for (unsigned i = 0; i < running->n_namespaces; i++)
 		if (running->namespaces[i].nsid == nsid &&
 		    !strcmp(running->namespaces[i].subsystem, nqn))
+	/* Nothing that leaves is part of the plan: it may be closed and freed meanwhile. */
+	backend_change_begin(retire_turn);
 			return (int)i;
+	backend_change_end();
 	snprintf(
 		err, RELOAD_ERROR_MAX,
 		"there is no namespace %s/%u in the configuration; sluicectl namespaces lists them",
@@ -727,3 +730,5 @@ int reload_attach(const char *nqn, uint32_t nsid, char *err)
 	log_info_about(ns_about(ns), "namespace %s/%u: attached", nqn, nsid);
 	return 0;
 }
+	backend_change_begin(retire_turn);
+	backend_change_end();

@@ -2,7 +2,9 @@
 #include "target/retire.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/counter.h"
@@ -89,6 +91,28 @@ void retire_ctrls(struct subsys *subsys, bool (*stays)(const struct ctrl *ctrl, 
 		evicting = true;
 	}
 	pthread_mutex_unlock(&subsys->lock);
+}
+
+static bool is_storage_of(const struct ns *ns, const struct config_namespace *config)
+{
+	const char *path = ns->config->path[0] ? ns->config->path : ns->backend->path;
+	struct stat have, want;
+
+	if (config->device_serial[0])
+		return !strcmp(config->device_serial, ns->config->device_serial);
+	if (stat(path, &have) || stat(config->path, &want))
+		return false;
+	return S_ISBLK(want.st_mode) ?
+		       S_ISBLK(have.st_mode) && have.st_rdev == want.st_rdev :
+		       have.st_dev == want.st_dev && have.st_ino == want.st_ino;
+}
+
+const struct ns *retire_holder(const struct config_namespace *config)
+{
+	list_for_each(ns, &leaving_ns, struct ns, leaver.link)
+		if (is_storage_of(ns, config))
+			return ns;
+	return NULL;
 }
 
 int retire_wake_open(void)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct config_namespace;
 struct ctrl;
 struct listener;
 struct ns;
@@ -40,6 +41,9 @@ void retire_ctrls(struct subsys *subsys, bool (*stays)(const struct ctrl *ctrl, 
 int retire_wake_open(void);
 /* Something may have ended that no time was set for, such as a listener's last connection. Any thread. */
 void retire_wake(void);
+
+/* The namespace that has left and still has the device or file that @config names, or NULL. */
+const struct ns *retire_holder(const struct config_namespace *config);
 
 /* Does what can be done now. To be called when the time is over, and may be at any other. */
 void retire_turn(void);

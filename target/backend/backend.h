@@ -197,6 +197,13 @@ const struct backend_ops *backend_find(const char *name);
 int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
 
 static inline void backend_submit(struct backend *backend, struct loop *loop, struct backend_io *io)
+/*
+ * All that is opened between the two has half a second together instead, and @turn is taken between the
+ * tries. Main thread.
+ */
+void backend_change_begin(void (*turn)(void));
+void backend_change_end(void);
+
 {
 	io->backend = backend;
 	io->loop = loop;

@@ -7,9 +7,15 @@
 #include <unistd.h>
 
 enum {
-	BUSY_PATIENCE_US = 500000,
+	BUSY_PATIENCE_MS = 500,
 	BUSY_STEP_US = 10000,
 };
+
+/* Of all that a change opens while the daemon runs; without a turn each has a time of its own. */
+static struct {
+	uint64_t deadline_ns;
+	void (*turn)(void);
+} change;
 
 const struct backend_ops *const backend_registry[] = {
 	&backend_block,
@@ -47,17 +53,37 @@ static int open_once(const struct backend_ops *ops, const struct config_namespac
 				  ops->open(config, out, reason, len);
 }
 
+static uint64_t patience_end(void)
+{
+	return clock_now_ns() + BUSY_PATIENCE_MS * 1000000ull;
+}
+
+void backend_change_begin(void (*turn)(void))
+{
+	change.deadline_ns = patience_end();
+	change.turn = turn;
+}
+
+void backend_change_end(void)
+{
+	change.turn = NULL;
+}
+
 /*
  * A ring lets go of its files a little after the last request or the process that used them has ended:
- * who opens what was closed just now, as a daemon that starts again does, may find it in use yet.
+ * who opens what was closed just now, as a daemon that starts again does, may find it in use yet. And
+ * what a namespace of this daemon had is closed in turns of the very thread that waits here.
  */
 static int open_patiently(const struct backend_ops *ops, const struct config_namespace *config,
 			  struct backend **out, char *reason, size_t len)
 {
+	uint64_t deadline_ns = change.turn ? change.deadline_ns : patience_end();
 	int rc = open_once(ops, config, out, reason, len);
 
-	for (int waited = 0; rc == -EBUSY && waited < BUSY_PATIENCE_US; waited += BUSY_STEP_US) {
+	while (rc == -EBUSY && clock_now_ns() < deadline_ns) {
 		usleep(BUSY_STEP_US);
+		if (change.turn)
+			change.turn();
 		rc = open_once(ops, config, out, reason, len);
 	}
 	return rc;

@@ -211,6 +211,57 @@ static void other_kinds_are_refused(void **state)
 	assert_contains(err, "is empty");
 }
 
+static struct backend *leaving;
+static unsigned turns;
+
+static void take_turn(void)
+{
+	if (++turns == 3 && leaving) {
+		leaving->ops->close(leaving);
+		leaving = NULL;
+	}
+}
+
+/* Who waits for it is who closes it. */
+static void a_change_takes_turns_while_it_waits(void **state)
+{
+	struct config_namespace config = file_config(MIB);
+	struct backend *backend;
+
+	(void)state;
+	leaving = opened(&config);
+	turns = 0;
+	backend_change_begin(take_turn);
+	backend = opened(&config);
+	backend_change_end();
+	assert_int_equal(turns, 3);
+	assert_null(leaving);
+	backend->ops->close(backend);
+}
+
+static void a_change_waits_once_for_all(void **state)
+{
+	struct config_namespace config = file_config(MIB);
+	struct backend *holder = opened(&config);
+	uint64_t begin_ns = clock_now_ns();
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	leaving = NULL;
+	backend_change_begin(take_turn);
+	for (int i = 0; i < 8; i++)
+		rig_refused(&config, -EBUSY, err);
+	backend_change_end();
+	assert_in_range((clock_now_ns() - begin_ns) / 1000000, 450, 1500);
+	/* The next change has time of its own. */
+	turns = 0;
+	backend_change_begin(take_turn);
+	rig_refused(&config, -EBUSY, err);
+	backend_change_end();
+	assert_in_range(turns, 3, 100);
+	holder->ops->close(holder);
+}
+
 /* In a child: holds the file open as a namespace until the pipe closes. */
 static void holder_run(const struct config_namespace *config, int ready, int end)
 {
@@ -413,6 +464,8 @@ int main(void)
 		cmocka_unit_test_setup(a_smaller_size_is_refused, path_clear),
 		cmocka_unit_test_setup(a_read_only_file_is_left_as_it_is, path_clear),
 		cmocka_unit_test_setup(other_kinds_are_refused, path_clear),
+		cmocka_unit_test_setup(a_change_takes_turns_while_it_waits, path_clear),
+		cmocka_unit_test_setup(a_change_waits_once_for_all, path_clear),
 		cmocka_unit_test_setup(another_process_keeps_it, path_clear),
 		cmocka_unit_test_setup(what_is_closed_late_is_waited_for, path_clear),
 		cmocka_unit_test_setup(a_change_of_size_is_noticed, path_clear),
