@@ -119,7 +119,8 @@ struct backend_ops {
 	void (*cancel)(struct backend *backend, struct loop *loop, struct backend_io *io);
 	/*
 	 * Memory that holds @len bytes at @offset itself, so that transports move data without a
-	 * buffer: 0 and *@span, or -ENOTSUP. NULL: never. The memory lives as long as the backend.
+	 * buffer: 0 and *@span, or -ENOTSUP. NULL: it lends none; that may change while workers are
+	 * paused. The memory lives as long as the backend.
 	 * What is mapped for writing belongs to this range alone: it may be read back and checked.
 	 */
 	int (*map)(struct backend *backend, uint64_t offset, uint32_t len, bool for_write, struct span *span);
@@ -196,7 +197,6 @@ const struct backend_ops *backend_find(const char *name);
  */
 int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);
 
-static inline void backend_submit(struct backend *backend, struct loop *loop, struct backend_io *io)
 /*
  * All that is opened between the two has half a second together instead, and @turn is taken between the
  * tries. Main thread.
@@ -204,6 +204,7 @@ static inline void backend_submit(struct backend *backend, struct loop *loop, st
 void backend_change_begin(void (*turn)(void));
 void backend_change_end(void);
 
+static inline void backend_submit(struct backend *backend, struct loop *loop, struct backend_io *io)
 {
 	io->backend = backend;
 	io->loop = loop;

@@ -21,7 +21,8 @@ struct fault_loop {
 
 struct fault {
 	struct backend backend;
-	struct backend *inner; /* owned */
+	struct backend_ops ops; /* the backend's: under the name of the inner one */
+	struct backend *inner;	/* owned */
 	struct fault_rule rules[CONFIG_FAULT_RULES];
 	unsigned n_rules;
 	struct fault_loop loops[MAX_WORKERS];
@@ -35,9 +36,23 @@ static struct fault *fault_of(struct backend *backend)
 	return container_of(backend, struct fault, backend);
 }
 
-/* What people see of a backend that fails by @n rules. */
+static bool is_fault(const struct backend *backend)
+{
+	return backend->ops->submit == backend_fault.submit;
+}
+
+static int fault_map(struct backend *backend, uint64_t offset, uint32_t len, bool for_write,
+		     struct span *span)
+{
+	struct backend *inner = fault_of(backend)->inner;
+
+	return inner->ops->map(inner, offset, len, for_write, span);
+}
+
+/* What people see of a backend that fails by these rules. */
 static void fault_describe(struct fault *fault)
 {
+	memcpy(fault->backend.path, fault->inner->path, sizeof(fault->backend.path));
 	if (fault->n_rules)
 		snprintf(fault->backend.detail, sizeof(fault->backend.detail),
 			 "fails by %u rule%s%s%.80s", fault->n_rules,
@@ -47,16 +62,24 @@ static void fault_describe(struct fault *fault)
 		memcpy(fault->backend.detail, fault->inner->detail, sizeof(fault->inner->detail));
 }
 
+/* After its rules have changed, while nobody uses it: what is mapped is seen by no rule. */
+static void fault_rules_set(struct fault *fault)
+{
+	fault->ops.map = fault->inner->ops->map && !fault->n_rules ? fault_map : NULL;
+	fault_describe(fault);
+}
+
 /* The wrapper around @inner, with the rules that it has. */
 static void fault_wrap(struct fault *fault, struct backend *inner)
 {
 	fault->inner = inner;
-	fault->backend.ops = &backend_fault;
+	fault->ops = backend_fault;
+	fault->ops.name = inner->ops->name;
+	fault->backend.ops = &fault->ops;
 	fault->backend.limits = inner->limits;
 	fault->backend.memory_bytes = inner->memory_bytes;
 	fault->backend.identity = inner->identity;
-	memcpy(fault->backend.path, inner->path, sizeof(fault->backend.path));
-	fault_describe(fault);
+	fault_rules_set(fault);
 }
 
 int fault_open(const struct backend_ops *inner, const struct config_namespace *config,
@@ -191,6 +214,9 @@ static void fault_path(struct backend *backend, const struct loop *loop, unsigne
 {
 	struct backend *inner = fault_of(backend)->inner;
 
+	if (inner->ops->map && !backend->ops->map)
+		facts->backend_fixed.why_not =
+			"its fault rules are for what goes through a buffer";
 	if (inner->ops->path)
 		inner->ops->path(inner, loop, index, area, facts, bytes);
 }
@@ -241,8 +267,10 @@ static int fault_resize(struct backend *backend, const struct config_namespace *
 		return opening_fail(&o, -ENOTSUP, "%s cannot change its size while it is in use",
 				    inner->path);
 	rc = inner->ops->resize(inner, config, check_only, err, errlen);
-	if (!rc)
+	if (!rc) {
 		__atomic_store_n(&backend->limits.size, backend_size(inner), __ATOMIC_RELAXED);
+		fault_describe(fault_of(backend));
+	}
 	return rc;
 }
 
@@ -254,6 +282,7 @@ static void fault_undo(struct backend *backend, const struct config_namespace *c
 		return;
 	inner->ops->undo(inner, config);
 	__atomic_store_n(&backend->limits.size, backend_size(inner), __ATOMIC_RELAXED);
+	fault_describe(fault_of(backend));
 }
 
 static void fault_close(struct backend *backend)
@@ -265,7 +294,6 @@ static void fault_close(struct backend *backend)
 }
 
 static const struct backend_ops backend_fault = {
-	.name = "fault",
 	.attach = fault_attach,
 	.submit = fault_submit,
 	.cancel = fault_cancel,
@@ -282,7 +310,7 @@ static const struct backend_ops backend_fault = {
 /* ---------------------------------------------------------------------------------- while it runs */
 
 struct fault_change {
-	struct fault *wrapper; /* owned: with the rules; NULL: the backend has one */
+	struct fault *wrapper; /* owned; NULL: the backend has one, or needs none */
 	struct fault_rule rules[CONFIG_FAULT_RULES];
 	unsigned n_rules;
 };
@@ -293,7 +321,7 @@ int fault_change_new(struct backend *backend, const char rules[][CONFIG_FAULT_RU
 	struct fault_change *change = calloc(1, sizeof(*change));
 	int rc = change ? 0 : -ENOMEM;
 
-	if (change && backend->ops != &backend_fault) {
+	if (change && n_rules && !is_fault(backend)) {
 		change->wrapper = calloc(1, sizeof(*change->wrapper));
 		rc = change->wrapper ? 0 : -ENOMEM;
 	}
@@ -319,6 +347,10 @@ struct backend *fault_change_apply(struct backend *backend, struct fault_change 
 {
 	struct fault *fault = change->wrapper ? change->wrapper : fault_of(backend);
 
+	if (!change->wrapper && !is_fault(backend)) {
+		fault_change_drop(change);
+		return backend;
+	}
 	memcpy(fault->rules, change->rules, sizeof(fault->rules));
 	fault->n_rules = change->n_rules;
 	if (change->wrapper) {
@@ -327,7 +359,7 @@ struct backend *fault_change_apply(struct backend *backend, struct fault_change 
 		fault_wrap(fault, backend);
 		change->wrapper = NULL;
 	} else {
-		fault_describe(fault);
+		fault_rules_set(fault);
 	}
 	fault_change_drop(change);
 	return &fault->backend;
@@ -338,6 +370,8 @@ void fault_release(struct backend *backend, struct loop *loop)
 	struct fault *fault = fault_of(backend);
 	struct list held = LIST_INIT(held), *node;
 
+	if (!is_fault(backend))
+		return;
 	list_splice_tail(&held, &fault_loop_of(fault, loop)->held);
 	while ((node = list_pop(&held))) {
 		struct backend_io *io = list_entry(node, struct backend_io, link);

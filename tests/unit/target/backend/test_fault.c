@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "target/backend/fault.h"
+
 enum { BLOCK = 512, MIB = 1 << 20 };
 
 static void rig_setup(struct rig *rig, const char *const *rules, unsigned n)
@@ -149,7 +151,7 @@ static void the_wrapper_shows_what_is_below(void **state)
 
 	(void)state;
 	rig_setup(&rig, rules, 1);
-	assert_string_equal(rig.backend->ops->name, "fault");
+	assert_string_equal(rig.backend->ops->name, "ram");
 	assert_string_equal(rig.backend->path, "ram 1 MiB");
 	assert_contains(rig.backend->detail, "1 rule");
 	/* Mapped memory would bypass the rules. */
@@ -158,6 +160,86 @@ static void the_wrapper_shows_what_is_below(void **state)
 	assert_int_equal(rig.backend->ops->refresh(rig.backend), 0);
 	assert_int_equal(rig.backend->ops->health(rig.backend, &(struct nvme_smart_log){ 0 }),
 			 -ENOTSUP);
+	rig_close(&rig);
+}
+
+/* While nothing is in flight, so that the loop may be said to stand still. */
+static void rules_change(struct rig *rig, const char *rule)
+{
+	char rules[1][CONFIG_FAULT_RULE_MAX] = { "" }, err[BACKEND_ERROR_MAX];
+	struct loop *loops[] = { &rig->lt.loop };
+	struct fault_change *change;
+
+	if (rule)
+		snprintf(rules[0], sizeof(rules[0]), "%s", rule);
+	assert_int_equal(fault_change_new(rig->backend, rules, rule ? 1 : 0, &change, err,
+					  sizeof(err)),
+			 0);
+	rig->backend = fault_change_apply(rig->backend, change, loops, 1);
+}
+
+static void rules_release(void *arg)
+{
+	struct rig *rig = arg;
+
+	fault_release(rig->backend, &rig->lt.loop);
+}
+
+static void no_rules_are_no_wrapper(void **state)
+{
+	struct backend *before;
+	struct rig rig;
+
+	(void)state;
+	rig_setup(&rig, NULL, 0);
+	before = rig.backend;
+	rules_change(&rig, NULL);
+	loop_thread_call(&rig.lt, rules_release, &rig);
+	assert_ptr_equal(rig.backend, before);
+	rig_close(&rig);
+}
+
+static void memory_is_lent_while_there_are_no_rules(void **state)
+{
+	struct span span;
+	struct rig rig;
+
+	(void)state;
+	rig_setup(&rig, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		rules_change(&rig, "read error=EIO");
+		assert_null(rig.backend->ops->map);
+		assert_int_equal(rig_rw(&rig, BACKEND_READ, 0, BLOCK), -EIO);
+
+		rules_change(&rig, NULL);
+		loop_thread_call(&rig.lt, rules_release, &rig);
+		memset(rig.area.base, 0x44 + i, BLOCK);
+		assert_int_equal(rig_rw(&rig, BACKEND_WRITE, BLOCK, BLOCK), 0);
+		assert_int_equal(rig.backend->ops->map(rig.backend, BLOCK, BLOCK, false, &span), 0);
+		assert_int_equal(((char *)span.area->base)[span.offset], 0x44 + i);
+		assert_string_equal(rig.backend->ops->name, "ram");
+		assert_string_equal(rig.backend->path, "ram 1 MiB");
+		assert_string_equal(rig.backend->detail, "");
+	}
+	rig_close(&rig);
+}
+
+static void a_new_size_is_shown(void **state)
+{
+	struct rig rig = { .config = rig_config("null") };
+	char err[BACKEND_ERROR_MAX];
+
+	(void)state;
+	rig.config.size = MIB;
+	rig_open(&rig);
+	rules_change(&rig, "read error=EIO");
+	rig.config.size = 2 * MIB;
+	assert_int_equal(rig.backend->ops->resize(rig.backend, &rig.config, false, err, sizeof(err)),
+			 0);
+	assert_string_equal(rig.backend->path, "null 2 MiB");
+	rig.backend->ops->undo(rig.backend, &rig.config);
+	assert_string_equal(rig.backend->path, "null 1 MiB");
+	assert_int_equal(backend_size(rig.backend), MIB);
 	rig_close(&rig);
 }
 
@@ -190,6 +272,9 @@ int main(void)
 		cmocka_unit_test(a_held_io_can_be_cancelled),
 		cmocka_unit_test(detaching_ends_what_is_stuck),
 		cmocka_unit_test(the_wrapper_shows_what_is_below),
+		cmocka_unit_test(no_rules_are_no_wrapper),
+		cmocka_unit_test(memory_is_lent_while_there_are_no_rules),
+		cmocka_unit_test(a_new_size_is_shown),
 		cmocka_unit_test(a_bad_rule_is_refused_with_its_place),
 	};
 
