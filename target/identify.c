@@ -92,7 +92,8 @@ static void id_ctrl_io(const struct ctrl *ctrl, const struct queue *admin, struc
 	id->lpa |= NVME_LPA_SMART_PER_NS;
 	id->endgidmax = le16(MAX_NSID);
 	id->anatt = ANA_TRANSITION_S;
-	id->anacap = NVME_ANACAP_OPTIMIZED | NVME_ANACAP_GRPID_FIXED;
+	/* A reload may give a namespace another group. */
+	id->anacap = NVME_ANACAP_OPTIMIZED;
 	id->anagrpmax = le32(MAX_ANA_GROUPS);
 	id->nanagrpid = le32(MAX_ANA_GROUPS);
 	id->sqes = NVME_SQES_64;
