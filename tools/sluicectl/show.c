@@ -155,7 +155,7 @@ static void show_status(const struct json_object *reply, FILE *out)
 static void show_subsystems(const struct json_object *reply, FILE *out)
 {
 	static const char *const headings[] = {
-		"SUBSYSTEM", "SERIAL", "NAMESPACES", "CONTROLLERS", "HOSTS", NULL,
+		"SUBSYSTEM", "SERIAL", "STATE", "NAMESPACES", "CONTROLLERS", "HOSTS", NULL,
 	};
 	struct json_object *row;
 	struct table table;
@@ -164,6 +164,7 @@ static void show_subsystems(const struct json_object *reply, FILE *out)
 	for_each_row(row, member(reply, "subsystems")) {
 		cell_text(&table, row, "nqn");
 		cell_text(&table, row, "serial");
+		table_cell(&table, "%s", flag(row, "drained") ? "drained" : "open");
 		cell_list(&table, member(row, "namespaces"), "-");
 		cell_list(&table, member(row, "controllers"), "-");
 		cell_hosts(&table, row);

@@ -63,11 +63,11 @@ static void test_subsystems(void **state)
 		"subsystems",
 		"{\"subsystems\":[{\"nqn\":\"nqn.d\",\"serial\":null,\"any_host\":true,\"hosts\":[],"
 		"\"namespaces\":[],\"controllers\":[]},"
-		"{\"nqn\":\"nqn.a\",\"serial\":\"S1\",\"any_host\":false,\"hosts\":[\"h1\",\"h2\"],"
-		"\"namespaces\":[1,2],\"controllers\":[9]},"
+		"{\"nqn\":\"nqn.a\",\"serial\":\"S1\",\"drained\":true,\"any_host\":false,"
+		"\"hosts\":[\"h1\",\"h2\"],\"namespaces\":[1,2],\"controllers\":[9]},"
 		"{\"nqn\":\"nqn.b\",\"any_host\":false,\"hosts\":[]}]}",
-		PIECES("nqn.d", "-", "-", "-", "any\n", "nqn.a", "S1", "1, 2", "9", "h1, h2\n",
-		       "nqn.b", "nobody\n"));
+		PIECES("nqn.d", "-", "open", "-", "-", "any\n", "nqn.a", "S1", "drained", "1, 2",
+		       "9", "h1, h2\n", "nqn.b", "open", "nobody\n"));
 }
 
 static void test_namespaces(void **state)
