@@ -328,12 +328,10 @@ static void put_rung(struct json_object *row, const char *key, const char *name,
 static void listener_report(const struct listener *listener, struct json_object *row)
 {
 	enum listener_state state = __atomic_load_n(&listener->state, __ATOMIC_ACQUIRE);
-	int error = peek(listener->error);
 	char why[LISTENER_WHY_MAX];
 	struct datapath path;
 
 	listener_report_of(listener, &path, why);
-
 	put_string(row, "name", listener->config->name);
 	put_string(row, "transport", listener->config->transport);
 	put_string(row, "address", listener->config->address);
@@ -341,10 +339,7 @@ static void listener_report(const struct listener *listener, struct json_object 
 	put_bool(row, "discovery_only", listener->config->discovery_only);
 	put_bool(row, "automatic", listener->automatic);
 	put_string(row, "state", listener->drained ? "drained" : listener_state_name(state));
-	put_string(row, "error",
-		   state != LISTENER_WAITING || !error ? NULL :
-		   why[0]			       ? why :
-							 strerrordesc_np(-error));
+	put_string(row, "error", listener_waits(listener, why) ? why : NULL);
 	put_rung(row, "receive", datapath_receive_name(path.receive), path.receive_why);
 	put_rung(row, "transmit", datapath_transmit_name(path.transmit), path.transmit_why);
 }

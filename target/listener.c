@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/counter.h"
 #include "base/log.h"
 #include "target/admin.h"
 #include "target/claim.h"
@@ -95,14 +96,34 @@ static void listener_wait(struct listener *listener, int error)
 				listener->config->name);
 }
 
+static const char *error_text(int error)
+{
+	return error == -EADDRNOTAVAIL ? "this machine does not have the address (yet)" :
+	       error == -EADDRINUSE    ? "another program holds it" :
+					 strerrordesc_np(-error);
+}
+
+bool listener_waits(const struct listener *listener, char text[LISTENER_WHY_MAX])
+{
+	int error;
+
+	if (__atomic_load_n(&listener->state, __ATOMIC_ACQUIRE) != LISTENER_WAITING)
+		return false;
+	/* It may have been opened since. */
+	error = peek(listener->error);
+	if (!error)
+		return false;
+	pthread_mutex_lock(&report_lock);
+	snprintf(text, LISTENER_WHY_MAX, "%s", listener->why[0] ? listener->why : error_text(error));
+	pthread_mutex_unlock(&report_lock);
+	return true;
+}
+
 /* Said once for each reason, not once a second. */
 static void listener_complain(struct listener *listener, int error)
 {
 	const struct config_listener *config = listener->config;
-	const char *why = listener->why[0]	  ? listener->why :
-			  error == -EADDRNOTAVAIL ? "this machine does not have the address (yet)" :
-			  error == -EADDRINUSE	  ? "another program holds it" :
-						    strerror(-error);
+	const char *why = listener->why[0] ? listener->why : error_text(error);
 
 	if (!strcmp(why, listener->said))
 		return;

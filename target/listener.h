@@ -119,6 +119,12 @@ void listener_start_all(void);
 void listener_stop_all(void);
 void listener_fini_all(void);
 
+/*
+ * Why @listener is waiting, in @text of LISTENER_WHY_MAX bytes. False: it does not. Any thread; of a
+ * moment.
+ */
+bool listener_waits(const struct listener *listener, char text[LISTENER_WHY_MAX]);
+
 static inline bool listener_is_open(const struct listener *listener)
 {
 	return __atomic_load_n(&listener->state, __ATOMIC_ACQUIRE) == LISTENER_OPEN;

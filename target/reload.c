@@ -534,13 +534,18 @@ static void namespaces_finish(const struct plan *plan)
 static void plan_log(const struct plan *plan, unsigned listeners_added, unsigned listeners_removed)
 {
 	const struct config_diff *diff = &plan->diff;
+	char why[LISTENER_WHY_MAX];
+	unsigned waiting = 0;
 
+	/* Why, each has said by itself. */
+	for (unsigned i = 0; i < n_listeners; i++)
+		waiting += listener_waits(listeners[i], why);
 	log_info(
 		"reloaded %s: subsystems %u added, %u removed, %u changed; namespaces %u added, %u "
-		"removed, %u changed; listeners %u added, %u removed",
+		"removed, %u changed; listeners %u added, %u removed, %u waiting",
 		state.path, diff->subsystems_added, diff->subsystems_removed,
 		diff->subsystems_changed, diff->namespaces_added, diff->namespaces_removed,
-		diff->namespaces_changed, listeners_added, listeners_removed);
+		diff->namespaces_changed, listeners_added, listeners_removed, waiting);
 }
 
 static void put_numbers(struct json_object *reply, const char *key, unsigned added,
@@ -551,6 +556,28 @@ static void put_numbers(struct json_object *reply, const char *key, unsigned add
 	put_u64(numbers, "added", added);
 	put_u64(numbers, "removed", removed);
 	put_u64(numbers, "changed", changed);
+}
+
+/* Not only new ones: what waits does not serve. */
+static void put_waiting(struct json_object *reply)
+{
+	struct json_object *rows = put_array(reply, "waiting");
+	char why[LISTENER_WHY_MAX];
+
+	for (unsigned i = 0; i < n_listeners; i++) {
+		const struct config_listener *config = listeners[i]->config;
+		struct json_object *row;
+
+		if (!listener_waits(listeners[i], why))
+			continue;
+		row = append_object(rows);
+		put_string(row, "name", config->name);
+		put_string(row, "transport", config->transport);
+		put_string(row, "address", config->address);
+		put_u64(row, "port", config->port);
+		put_bool(row, "discovery_only", config->discovery_only);
+		put_string(row, "error", why);
+	}
 }
 
 static void plan_reply(const struct plan *plan, unsigned listeners_added,
@@ -565,6 +592,7 @@ static void plan_reply(const struct plan *plan, unsigned listeners_added,
 	put_numbers(reply, "namespaces", diff->namespaces_added, diff->namespaces_removed,
 		    diff->namespaces_changed);
 	put_numbers(reply, "listeners", listeners_added, listeners_removed, 0);
+	put_waiting(reply);
 }
 
 /* Nothing fails from here on. */
@@ -631,7 +659,10 @@ int reload_run(struct json_object *reply, char *err)
 
 	if (state.hooks)
 		state.hooks->begun();
+	/* Nothing that leaves is part of the plan: it may be closed and freed meanwhile. */
+	backend_change_begin(retire_turn);
 	rc = plan_prepare(&plan);
+	backend_change_end();
 	if (!rc) {
 		plan_apply(&plan, reply);
 	} else {
@@ -659,10 +690,7 @@ static int ns_index(const char *nqn, uint32_t nsid, char *err)
 	for (unsigned i = 0; i < running->n_namespaces; i++)
 		if (running->namespaces[i].nsid == nsid &&
 		    !strcmp(running->namespaces[i].subsystem, nqn))
-	/* Nothing that leaves is part of the plan: it may be closed and freed meanwhile. */
-	backend_change_begin(retire_turn);
 			return (int)i;
-	backend_change_end();
 	snprintf(
 		err, RELOAD_ERROR_MAX,
 		"there is no namespace %s/%u in the configuration; sluicectl namespaces lists them",
@@ -713,7 +741,9 @@ int reload_attach(const char *nqn, uint32_t nsid, char *err)
 		snprintf(err, RELOAD_ERROR_MAX, "namespace %s/%u is attached already", nqn, nsid);
 		return -EALREADY;
 	}
+	backend_change_begin(retire_turn);
 	rc = change_ns_open(subsys_find(nqn), &running->namespaces[index], &ns, reason);
+	backend_change_end();
 	if (rc) {
 		snprintf(err, RELOAD_ERROR_MAX, "%s", reason);
 		return rc;
@@ -730,5 +760,3 @@ int reload_attach(const char *nqn, uint32_t nsid, char *err)
 	log_info_about(ns_about(ns), "namespace %s/%u: attached", nqn, nsid);
 	return 0;
 }
-	backend_change_begin(retire_turn);
-	backend_change_end();

@@ -4,27 +4,36 @@
 #include <inttypes.h>
 #include <string.h>
 
-static uint64_t number(const struct json_object *reply, const char *key, const char *what)
-{
-	struct json_object *object, *value;
+#include "reply.h"
+#include "table.h"
 
-	if (!json_object_object_get_ex(reply, key, &object) ||
-	    !json_object_object_get_ex(object, what, &value))
-		return 0;
-	return json_object_get_uint64(value);
+/* Nothing is wrong with the configuration, but nobody is served there. */
+static void print_waiting(const struct json_object *row, FILE *out)
+{
+	fprintf(out, "listener ");
+	text_print(text(row, "name"), out);
+	fprintf(out, "%s waits for %s %s port %" PRIu64 ": ",
+		flag(row, "discovery_only") ? " (discovery)" : "", text(row, "transport"),
+		text(row, "address"), number(row, "port"));
+	text_print(text(row, "error"), out);
+	fputc('\n', out);
 }
 
 static void print_reload(const struct json_object *reply, char *const *arguments, FILE *out)
 {
 	static const char *const keys[] = { "subsystems", "namespaces", "listeners" };
+	struct json_object *row;
 
 	(void)arguments;
 	fprintf(out, "reloaded:");
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		fprintf(out, "%s %s: %" PRIu64 " added, %" PRIu64 " removed, %" PRIu64 " changed",
-			i ? ";" : "", keys[i], number(reply, keys[i], "added"),
-			number(reply, keys[i], "removed"), number(reply, keys[i], "changed"));
+			i ? ";" : "", keys[i], number(member(reply, keys[i]), "added"),
+			number(member(reply, keys[i]), "removed"),
+			number(member(reply, keys[i]), "changed"));
 	fputc('\n', out);
+	for_each_row(row, member(reply, "waiting"))
+		print_waiting(row, out);
 }
 
 static void print_attach(const struct json_object *reply, char *const *arguments, FILE *out)

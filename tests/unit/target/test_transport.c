@@ -37,12 +37,15 @@ static void a_listener_says_why_it_waits(void **state)
 	assert_false(listener_is_open(listener));
 	listener_report_of(listener, &path, why);
 	assert_string_equal(why, "its interface has no such device");
+	assert_true(listener_waits(listener, why));
+	assert_string_equal(why, "its interface has no such device");
 
 	__atomic_store_n(&fake_listen_why, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&fake_listen_error, 0, __ATOMIC_RELAXED);
 	wait_open(listener);
 	listener_report_of(listener, &path, why);
 	assert_string_equal(why, "");
+	assert_false(listener_waits(listener, why));
 }
 
 static void lose(void *arg)
