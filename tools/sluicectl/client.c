@@ -54,9 +54,9 @@ static void explain_connect(int rc, const char *path, char *error, size_t size)
 	}
 }
 
-static int client_connect(const char *path, char *error, size_t size)
+static int client_connect(const char *path, int timeout_s, char *error, size_t size)
 {
-	const struct timeval timeout = { .tv_sec = CLIENT_TIMEOUT_S };
+	const struct timeval timeout = { .tv_sec = timeout_s };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd, rc;
 
@@ -111,12 +111,12 @@ static int line_read(int fd, char **reply)
 	}
 }
 
-static void explain_reply(int rc, const char *path, char *error, size_t size)
+static void explain_reply(int rc, const char *path, int timeout_s, char *error, size_t size)
 {
 	switch (rc) {
 	case -EAGAIN:
 		snprintf(error, size, "%s: sluiced did not answer within %d s; its log may say why",
-			 path, CLIENT_TIMEOUT_S);
+			 path, timeout_s);
 		break;
 	case -ECONNRESET:
 		snprintf(error, size, "%s: sluiced closed the connection without an answer; is it "
@@ -136,16 +136,16 @@ int client_ask(const char *path, const char *verb, char **reply, char *error, si
 	char request[128];
 
 	snprintf(request, sizeof(request), "{\"verb\": \"%s\"}", verb);
-	return client_request(path, request, reply, error, error_size);
+	return client_request(path, request, CLIENT_TIMEOUT_S, reply, error, error_size);
 }
 
-int client_request(const char *path, const char *request, char **reply, char *error,
+int client_request(const char *path, const char *request, int timeout_s, char **reply, char *error,
 		   size_t error_size)
 {
 	const struct iovec line[] = { { (void *)(uintptr_t)request, strlen(request) },
 				      { (void *)(uintptr_t)"\n", 1 } };
 	const struct msghdr message = { .msg_iov = (void *)(uintptr_t)line, .msg_iovlen = 2 };
-	int fd = client_connect(path, error, error_size);
+	int fd = client_connect(path, timeout_s, error, error_size);
 	int rc = 0;
 
 	*reply = NULL;
@@ -161,7 +161,7 @@ int client_request(const char *path, const char *request, char **reply, char *er
 		rc = line_read(fd, reply);
 	close(fd);
 	if (rc) {
-		explain_reply(rc, path, error, error_size);
+		explain_reply(rc, path, timeout_s, error, error_size);
 		free(*reply);
 		*reply = NULL;
 	}

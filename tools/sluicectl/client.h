@@ -7,7 +7,9 @@
 
 enum {
 	CLIENT_REPLY_MAX = 32 << 20, /* bytes; the daemon sends at most half of that */
-	CLIENT_TIMEOUT_S = 15,       /* without a byte from the daemon */
+	/* Without a byte from the daemon: it answers at once, or does first what takes its time. */
+	CLIENT_TIMEOUT_S = 15,
+	CLIENT_CHANGE_TIMEOUT_S = 60,
 };
 
 /*
@@ -16,8 +18,8 @@ enum {
  */
 int client_ask(const char *path, const char *verb, char **reply, char *error, size_t error_size);
 
-/* The same with a whole @request, a line without its newline. */
-int client_request(const char *path, const char *request, char **reply, char *error,
+/* The same with a whole @request, a line without its newline, and another time than CLIENT_TIMEOUT_S. */
+int client_request(const char *path, const char *request, int timeout_s, char **reply, char *error,
 		   size_t error_size);
 
 #endif

@@ -34,7 +34,8 @@ static void usage(FILE *out)
 		"  --help         print this\n"
 		"  --version      print the version\n"
 		"\n"
-		"Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached, 64 usage.\n");
+		"Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached or does not answer, "
+		"64 usage.\n");
 }
 
 /* What was asked for. */
@@ -95,7 +96,7 @@ static int ask(const char *socket_path, const struct question *question, char **
 		snprintf(error, error_size, "out of memory");
 		return -1;
 	}
-	rc = client_request(socket_path, request, line, error, error_size);
+	rc = client_request(socket_path, request, CLIENT_CHANGE_TIMEOUT_S, line, error, error_size);
 	free(request);
 	return rc;
 }

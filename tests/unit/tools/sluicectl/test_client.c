@@ -115,6 +115,20 @@ static void test_no_answer(void **state)
 	assert_non_null(strstr(error, "closed the connection without an answer"));
 }
 
+/* It is asked for a change, which takes longer than this client waits. */
+static void test_late_answer(void **state)
+{
+	int fd = listen_here();
+	char *reply, error[256];
+
+	(void)state;
+	assert_int_equal(client_request(path, "{}", 1, &reply, error, sizeof(error)), -EAGAIN);
+	assert_null(reply);
+	assert_non_null(strstr(error, "did not answer within 1 s"));
+	assert_true(CLIENT_CHANGE_TIMEOUT_S > CLIENT_TIMEOUT_S);
+	close(fd);
+}
+
 static void test_half_an_answer(void **state)
 {
 	struct daemon daemon = { .answer = "{\"ok\":", .times = 1 };
@@ -213,6 +227,7 @@ int main(void)
 		TEST(test_answer),
 		TEST(test_answer_before_the_question),
 		TEST(test_no_answer),
+		TEST(test_late_answer),
 		TEST(test_half_an_answer),
 		TEST(test_large_answer),
 		TEST(test_endless_answer),
