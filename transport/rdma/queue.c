@@ -68,19 +68,11 @@ static void queue_out_of_patience(struct timer *timer)
 {
 	struct rdma_queue *rq = container_of(timer, struct rdma_queue, patience);
 
-	/* It may be this thread that was held up, and completions are there that nobody has seen. */
-	if (!rq->last_look) {
-		rq->last_look = true;
-		loop_timer_start(rdma_queue_loop(rq), timer, RDMA_LAST_LOOK_MS * 1000000ull);
-		return;
-	}
 	counter_add(&rq->queue.worker->stats.host_timeouts, 1);
 	log_peer(queue_about(&rq->queue),
-		 "%s: queue %u took too few responses for %u ms while its commands waited%s; closing the "
+		 "%s: queue %u took no response for %u ms while its commands waited; closing the "
 		 "connection",
-		 rq->queue.peer, rq->wants.qid,
-		 rq->over_share ? RDMA_OVER_SHARE_MS : RDMA_PATIENCE_MS,
-		 rq->over_share ? " and receives were short" : "");
+		 rq->queue.peer, rq->wants.qid, RDMA_PATIENCE_MS);
 	rdma_queue_dead(rq);
 }
 

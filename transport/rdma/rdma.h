@@ -39,8 +39,6 @@ enum rdma_limits {
 	 * a device may take four times the timeout above to find out.
 	 */
 	RDMA_PATIENCE_MS = 10000,
-	RDMA_OVER_SHARE_MS = 500, /* the same, for more than a queue's share when receives are short */
-	RDMA_LAST_LOOK_MS = 10,	  /* after those, for what has come meanwhile */
 	RDMA_LINGER_MS = 5000, /* for the host to answer a disconnect */
 	RDMA_FLUSH_MS = 1000,  /* for a device to give back the requests of a broken queue pair */
 };
@@ -110,8 +108,6 @@ struct rdma_queue {
 	struct list backlog; /* rdma_receive.link: commands that wait for a slot */
 	unsigned n_backlog;
 	struct timer patience; /* while there are any */
-	bool over_share;       /* more wait than may for long */
-	bool last_look;	       /* patience is over but for what has come and was not seen */
 
 	/* Sending. */
 	struct list fetches;   /* rdma_cmd.link: wait for RDMA READs */

@@ -58,53 +58,30 @@ static void begin(struct rdma_queue *rq, struct rdma_receive *receive, struct cm
 }
 
 /*
- * As many commands of a queue may wait for slots as it has entries while receives abound. Of what is left
- * when they do not, each queue has a share that shrinks with it, down to a single command.
+ * May one more command of the queue wait for a slot? As many as it has entries while receives abound; of
+ * what is left when they do not, each queue gets a share that shrinks with it, down to a single command.
  */
-static bool in_share(const struct rdma_queue *rq)
+static bool may_queue_up(const struct rdma_queue *rq)
 {
 	const struct rdma_device *device = rq->device;
 	uint64_t left = device->n - device->held;
 
-	return left >= device->n / 2 || rq->n_backlog <= 1 ||
-	       (left >= device->n / 4 && rq->n_backlog <= left / 4);
+	if (rq->n_backlog >= rq->queue.depth)
+		return false;
+	if (left >= device->n / 2)
+		return true;
+	return !rq->n_backlog || (left >= device->n / 4 && rq->n_backlog < left / 4);
 }
 
-static void patience_start(struct rdma_queue *rq, unsigned ms)
-{
-	rq->last_look = false;
-	if (loop_timer_start(rdma_queue_loop(rq), &rq->patience, ms * 1000000ull))
-		log_error_about(queue_about(&rq->queue), "%s: no memory for a timer",
-				rq->queue.peer);
-}
-
-/*
- * Its command waits for a slot. Beyond the share it may do so for a moment: a device may tell late that
- * responses were taken, and of all at once.
- */
+/* Its command waits for a slot. */
 static void queue_up(struct rdma_queue *rq, struct rdma_receive *receive)
 {
 	list_add_tail(&rq->backlog, &receive->link);
 	device_hold(rq->device);
-	rq->n_backlog++;
-	if (!rq->over_share && !in_share(rq)) {
-		rq->over_share = true;
-		patience_start(rq, RDMA_OVER_SHARE_MS);
-	} else if (rq->n_backlog == 1) {
-		patience_start(rq, RDMA_PATIENCE_MS);
-	}
-}
-
-/* Some of its commands have slots now. */
-static void backlog_moved(struct rdma_queue *rq)
-{
-	if (!rq->n_backlog) {
-		rq->over_share = false;
-		loop_timer_stop(rdma_queue_loop(rq), &rq->patience);
-	} else if (!rq->over_share || in_share(rq)) {
-		rq->over_share = false;
-		patience_start(rq, RDMA_PATIENCE_MS);
-	}
+	if (!rq->n_backlog++ &&
+	    loop_timer_start(rdma_queue_loop(rq), &rq->patience, RDMA_PATIENCE_MS * 1000000ull))
+		log_error_about(queue_about(&rq->queue), "%s: no memory for a timer",
+				rq->queue.peer);
 }
 
 void rdma_received(struct rdma_queue *rq, struct rdma_receive *receive)
@@ -124,18 +101,20 @@ void rdma_received(struct rdma_queue *rq, struct rdma_receive *receive)
 		cmd = queue_cmd_get(&rq->queue);
 	if (cmd) {
 		begin(rq, receive, cmd);
-	} else if (rq->n_backlog < rq->queue.depth) {
+	} else if (may_queue_up(rq)) {
 		queue_up(rq, receive);
 	} else {
 		device_return(rq->device, receive);
-		fault(rq, "more commands than the queue has entries");
+		fault(rq,
+		      rq->n_backlog < rq->queue.depth ?
+			      "receives are short, and many of them wait for its responses to be "
+			      "taken" :
+			      "more commands than the queue has entries");
 	}
 }
 
 void rdma_resume(struct rdma_queue *rq)
 {
-	unsigned before = rq->n_backlog;
-
 	while (rq->n_backlog) {
 		struct cmd *cmd = queue_cmd_get(&rq->queue);
 		struct list *node;
@@ -146,9 +125,13 @@ void rdma_resume(struct rdma_queue *rq)
 		rq->n_backlog--;
 		device_let_go(rq->device);
 		begin(rq, list_entry(node, struct rdma_receive, link), cmd);
+		/* It moves: the time begins anew. */
+		if (rq->n_backlog)
+			loop_timer_start(rdma_queue_loop(rq), &rq->patience,
+					 RDMA_PATIENCE_MS * 1000000ull);
 	}
-	if (rq->n_backlog != before)
-		backlog_moved(rq);
+	if (!rq->n_backlog)
+		loop_timer_stop(rdma_queue_loop(rq), &rq->patience);
 }
 
 void rdma_backlog_drop(struct rdma_queue *rq)
@@ -160,7 +143,6 @@ void rdma_backlog_drop(struct rdma_queue *rq)
 		device_return(rq->device, list_entry(node, struct rdma_receive, link));
 	}
 	rq->n_backlog = 0;
-	rq->over_share = false;
 	loop_timer_stop(rdma_queue_loop(rq), &rq->patience);
 }
 
