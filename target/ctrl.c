@@ -117,8 +117,11 @@ static void kato_expired(struct timer *timer)
 		return;
 	}
 	/* It is to go, and reads no commands: its I/O has the time that was given to it. */
-	if (ctrl->admin->parting)
+	if (ctrl->admin->parting) {
+		if (!ctrl->silent)
+			silent_set(ctrl, true);
 		return;
+	}
 	TRACE_CTRL(ctrl_kato_expired, ctrl);
 	log_peer(ctrl_about(ctrl),
 		 "controller %u of %s: no keep alive from %s for %u ms; closing its queues",

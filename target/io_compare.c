@@ -159,27 +159,6 @@ static void fused_run(struct cmd *write)
 		  &write->scratch_v, 0);
 }
 
-/* One half has its data. */
-static void fused_execute(struct cmd *cmd)
-{
-	struct cmd *write;
-
-	if (cmd->doom) {
-		cmd_complete(cmd, cmd->doom);
-		return;
-	}
-	cmd->fused_ready = true;
-	if (!cmd->fused || !cmd->fused->fused_ready)
-		return;
-	if (cmd->queue->suspect) {
-		cmd_complete(cmd, cmd_try_later(cmd->queue));
-		return;
-	}
-	write = is_second(cmd) ? cmd : cmd->fused;
-	write->execute = fused_run;
-	io_fence_close(write);
-}
-
 /* Ends a half that does not run yet: now, or when the transport gives it back. */
 static void fused_drop(struct cmd *cmd, uint16_t status)
 {
@@ -224,6 +203,40 @@ static void out_of_patience(struct timer *timer)
 	io_fused_alone(queue);
 }
 
+/*
+ * The first half holds memory now, and has its data: the second was sent directly behind that, or it was
+ * not. Without memory for the timer, the next command or the end of the connection has to do.
+ */
+static void patience_begin(struct cmd *first)
+{
+	first->io.timer.expired = out_of_patience;
+	loop_timer_start(&first->queue->worker->loop, &first->io.timer,
+			 FUSED_PATIENCE_MS * UINT64_C(1000000));
+}
+
+/* One half has its data. */
+static void fused_execute(struct cmd *cmd)
+{
+	struct cmd *write;
+
+	if (cmd->doom) {
+		cmd_complete(cmd, cmd->doom);
+		return;
+	}
+	cmd->fused_ready = true;
+	if (cmd->queue->fused_first == cmd)
+		patience_begin(cmd);
+	if (!cmd->fused || !cmd->fused->fused_ready)
+		return;
+	if (cmd->queue->suspect) {
+		cmd_complete(cmd, cmd_try_later(cmd->queue));
+		return;
+	}
+	write = is_second(cmd) ? cmd : cmd->fused;
+	write->execute = fused_run;
+	io_fence_close(write);
+}
+
 void io_fused_ended(struct cmd *cmd)
 {
 	struct cmd *other = cmd->fused;
@@ -260,10 +273,6 @@ static uint16_t fused_parse_first(struct cmd *cmd, uint16_t status)
 	cmd_need_scratch(cmd, fused_data_offset(cmd->data_len) + cmd->data_len);
 	cmd->execute = fused_execute;
 	cmd->queue->fused_first = cmd;
-	cmd->io.timer.expired = out_of_patience;
-	/* Without memory for the timer, the next command or the end of the connection has to do. */
-	loop_timer_start(&cmd->queue->worker->loop, &cmd->io.timer,
-			 FUSED_PATIENCE_MS * UINT64_C(1000000));
 	io_fence_expect(cmd->ns);
 	return 0;
 }

@@ -100,7 +100,8 @@ static const char *error_text(int error)
 {
 	return error == -EADDRNOTAVAIL ? "this machine does not have the address (yet)" :
 	       error == -EADDRINUSE    ? "another program holds it" :
-					 strerrordesc_np(-error);
+	       strerrordesc_np(-error) ? strerrordesc_np(-error) :
+					 "an error that has no name";
 }
 
 bool listener_waits(const struct listener *listener, char text[LISTENER_WHY_MAX])

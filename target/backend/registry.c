@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 enum {
-	BUSY_PATIENCE_MS = 500,
+	BUSY_PATIENCE_US = 500000,
 	BUSY_STEP_US = 10000,
 };
 
-/* Of all that a change opens while the daemon runs; without a turn each has a time of its own. */
+/* Waiting that is left to all that a change opens while the daemon runs, which takes turns meanwhile. */
 static struct {
-	uint64_t deadline_ns;
+	unsigned left_us;
 	void (*turn)(void);
 } change;
 
@@ -53,14 +53,9 @@ static int open_once(const struct backend_ops *ops, const struct config_namespac
 				  ops->open(config, out, reason, len);
 }
 
-static uint64_t patience_end(void)
-{
-	return clock_now_ns() + BUSY_PATIENCE_MS * 1000000ull;
-}
-
 void backend_change_begin(void (*turn)(void))
 {
-	change.deadline_ns = patience_end();
+	change.left_us = BUSY_PATIENCE_US;
 	change.turn = turn;
 }
 
@@ -77,10 +72,11 @@ void backend_change_end(void)
 static int open_patiently(const struct backend_ops *ops, const struct config_namespace *config,
 			  struct backend **out, char *reason, size_t len)
 {
-	uint64_t deadline_ns = change.turn ? change.deadline_ns : patience_end();
+	unsigned own_us = BUSY_PATIENCE_US;
+	unsigned *left_us = change.turn ? &change.left_us : &own_us;
 	int rc = open_once(ops, config, out, reason, len);
 
-	while (rc == -EBUSY && clock_now_ns() < deadline_ns) {
+	for (; rc == -EBUSY && *left_us; *left_us -= BUSY_STEP_US) {
 		usleep(BUSY_STEP_US);
 		if (change.turn)
 			change.turn();

@@ -58,7 +58,9 @@ note "squeezed"
 # no page of its areas can be given back, and connections take more
 echo $(($(cat "$group/memory.current") - (1 << 20))) >"$group/memory.high"
 fio_verify "$device" --size=4M
-sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --time 1
+# no more commands outstanding than there are receives for
+sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --depth 7 \
+	--time 1
 assert_ge "times over memory.high" 1 "$(event high)"
 echo max >"$group/memory.high"
 
