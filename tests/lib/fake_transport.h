@@ -46,6 +46,7 @@ struct fake_conn {
 	struct fake_cmd slot0;
 	struct worker *worker;
 	bool hold_fetch; /* data from the host does not come */
+	enum queue_close closed; /* why the core has closed it last */
 	sem_t idle;
 };
 
@@ -152,7 +153,7 @@ static inline void fake_respond(struct cmd *cmd)
 
 static inline void fake_close(struct queue *queue, enum queue_close why)
 {
-	(void)why;
+	container_of(queue, struct fake_conn, queue)->closed = why;
 	if (queue->state != QUEUE_CLOSING)
 		queue_gone(queue);
 }

@@ -205,6 +205,31 @@ static void test_connect_waits_for_the_last_controller(void **state)
 	fake_gone(&next);
 }
 
+static void close_posts(void *arg)
+{
+	struct queue *queue = arg;
+
+	pthread_mutex_lock(&queue->ctrl->lock);
+	queue_close_post(queue, QUEUE_CLOSE_EVICTED);
+	queue_close_post(queue, QUEUE_CLOSE_KATO);
+	queue_close_post(queue, QUEUE_CLOSE_STOP);
+	queue_close_post(queue, QUEUE_CLOSE_CTRL);
+	pthread_mutex_unlock(&queue->ctrl->lock);
+}
+
+/* A reason that leaves no time takes the place of one that does, and keeps it. */
+static void test_first_hard_reason_counts(void **state)
+{
+	(void)state;
+	fake_attach(&conn, &workers[0], &fake_host, ADMIN_NQN);
+	fake_attach_io(&io, &workers[1], &fake_host, &conn, 1);
+	fake_on(&workers[1], close_posts, &io.queue);
+	fake_wait(&io.idle);
+	sem_destroy(&io.idle);
+	assert_int_equal(io.closed, QUEUE_CLOSE_KATO);
+	fake_gone(&conn);
+}
+
 static void test_connect_waits_so_long(void **state)
 {
 	struct fake_connecting c;
@@ -231,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_csts_waits_for_commands),
 		cmocka_unit_test(test_connect_waits_for_the_last_controller),
 		cmocka_unit_test(test_connect_waits_so_long),
+		cmocka_unit_test(test_first_hard_reason_counts),
 	};
 
 	return cmocka_run_group_tests(tests, setup_group, teardown_group);
