@@ -30,6 +30,8 @@ subsystem_add "$nqn"
 namespace_add "$nqn" 1 "$drive0"
 mkdir -p "$run/sluice.conf.d"
 printf '%s\n' "[daemon]" "workers = 1" >"$run/sluice.conf.d/one.conf"
+# receives for all commands that 16 queues may have outstanding, and as many that wait, on each device
+[ "$transport" = tcp ] || printf '[memory]\nreceive = 36M\n' >"$run/sluice.conf.d/receive.conf"
 
 note "too little"
 sluice_config >"$run/sluice.conf"
@@ -58,9 +60,7 @@ note "squeezed"
 # no page of its areas can be given back, and connections take more
 echo $(($(cat "$group/memory.current") - (1 << 20))) >"$group/memory.high"
 fio_verify "$device" --size=4M
-# no more commands outstanding than there are receives for
-sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --depth 7 \
-	--time 1
+sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --time 1
 assert_ge "times over memory.high" 1 "$(event high)"
 echo max >"$group/memory.high"
 
