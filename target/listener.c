@@ -48,6 +48,7 @@ static void why_set(struct listener *listener, const char *fmt, va_list args)
 	pthread_mutex_lock(&report_lock);
 	vsnprintf(listener->why, sizeof(listener->why), fmt, args);
 	pthread_mutex_unlock(&report_lock);
+	listener->why_given = true;
 }
 
 void listener_why(struct listener *listener, const char *fmt, ...)
@@ -141,8 +142,11 @@ static void listener_try(struct listener *listener)
 	const struct config_listener *config = listener->config;
 	int rc;
 
-	why_clear(listener);
+	listener->why_given = false;
 	rc = listener->ops->listen(listener);
+	/* Meanwhile the reason of the last try stands. */
+	if (!rc || !listener->why_given)
+		why_clear(listener);
 	if (rc) {
 		listener_complain(listener, rc);
 		listener_wait(listener, rc);

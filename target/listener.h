@@ -32,6 +32,7 @@ struct listener {
 	bool automatic;   /* opened beside another one, for discovery */
 	int error;        /* why it is waiting: negative errno */
 	char why[LISTENER_WHY_MAX];  /* the same in the transport's words; empty: it has none */
+	bool why_given;   /* by this try to listen */
 	char said[LISTENER_WHY_MAX]; /* what was logged of it last */
 	struct datapath path; /* receive and transmit rungs; other threads: listener_report_of() */
 	struct worker *worker; /* accepts on this one */

@@ -52,6 +52,8 @@ struct fake_conn {
 
 static int fake_listen_error; /* atomic: what listen() returns: 0, or negative errno */
 static const char *fake_listen_why;      /* atomic: and what it says then; NULL: nothing */
+static unsigned fake_listens;            /* atomic: how often that was */
+static char fake_listen_meanwhile[LISTENER_WHY_MAX]; /* what the listener says while it tries to; by then */
 static uint16_t fake_connecting_offset;  /* atomic: of what Connect has wrong, 0: nothing */
 static bool fake_heard = true;           /* atomic: hosts have sent something lately */
 static bool fake_capsules_full;          /* atomic: no capsule may wait for a buffer */
@@ -89,8 +91,11 @@ static inline int fake_listen(struct listener *listener)
 {
 	const char *why = __atomic_load_n(&fake_listen_why, __ATOMIC_RELAXED);
 
+	if (!listener_waits(listener, fake_listen_meanwhile))
+		fake_listen_meanwhile[0] = '\0';
 	if (why)
 		listener_why(listener, "%s", why);
+	__atomic_add_fetch(&fake_listens, 1, __ATOMIC_RELEASE);
 	return __atomic_load_n(&fake_listen_error, __ATOMIC_RELAXED);
 }
 

@@ -28,6 +28,7 @@ static void a_listener_says_why_it_waits(void **state)
 	struct listener *listener = listeners[1];
 	char why[LISTENER_WHY_MAX];
 	struct datapath path;
+	unsigned tries;
 
 	(void)state;
 	post(listener, &listener->stop_msg);
@@ -40,9 +41,13 @@ static void a_listener_says_why_it_waits(void **state)
 	assert_true(listener_waits(listener, why));
 	assert_string_equal(why, "its interface has no such device");
 
+	tries = peek(fake_listens);
+	for (int i = 0; i < FAKE_WAIT_S * 100 && peek(fake_listens) == tries; i++)
+		usleep(10000);
 	__atomic_store_n(&fake_listen_why, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&fake_listen_error, 0, __ATOMIC_RELAXED);
 	wait_open(listener);
+	assert_string_equal(fake_listen_meanwhile, "its interface has no such device");
 	listener_report_of(listener, &path, why);
 	assert_string_equal(why, "");
 	assert_false(listener_waits(listener, why));
