@@ -487,9 +487,14 @@ namespace_absent() {
 	! namespace_present "$@"
 }
 
+# The node is there a little before the disk behind it.
+namespace_usable() {
+	namespace_present "$@" && { : <"$device"; } 2>/dev/null
+}
+
 # namespace_wait NQN NSID: until the block device is there; sets device.
 namespace_wait() {
-	retry 15 namespace_present "$@"
+	retry 60 namespace_usable "$@"
 }
 
 ctrl_state() {
