@@ -160,7 +160,7 @@ transport_up() {
 	ip neigh add "${addresses[rdma]}" lladdr $near dev "${rdma_links[1]}" nud permanent
 	for i in 0 1; do
 		rdma link add "${rdma_devices[i]}" type rxe netdev "${rdma_links[i]}"
-		retry 10 rdma_active "${rdma_devices[i]}"
+		retry 60 rdma_active "${rdma_devices[i]}"
 	done
 }
 
@@ -586,6 +586,22 @@ assert_zero() {
 
 # ---------------------------------------------------------------- kernel
 
+# Nothing has a dma-buf mapped, as far as the kernel tells.
+dmabufs_unused() {
+	awk '/devices attached/ { sum += $2 } END { exit sum > 0 }' \
+		/sys/kernel/debug/dma_buf/bufinfo 2>/dev/null || [ ! -e /sys/kernel/debug/dma_buf/bufinfo ]
+}
+
+# ended_wait [PID]: until that process is gone, and what rings that were closed had: the kernel gives back
+# drives, mappings and dma-bufs a little later, which who comes next would find in use, or count.
+ended_wait() {
+	local end=$((SECONDS + 20 * SLOWNESS))
+	while { [ -n "${1-}" ] && [ -e "/proc/$1" ]; } || ! dmabufs_unused; do
+		[ "$SECONDS" -lt "$end" ] || return 0
+		sleep 0.1
+	done
+}
+
 # selftest_run PROGRAM [ARGUMENT...]: one of kernel/selftests. When it cannot run here, nor can the
 # case. On a kernel that kernel/build makes it must not leave anything out.
 selftest_run() {
@@ -593,6 +609,7 @@ selftest_run() {
 	shift
 
 	[ -x "$program" ] || fail "${program##*/} was not built: --build names a tree without it"
+	[ -n "$target_pid" ] || ended_wait
 	"$program" "$@" 2>&1 | tee "$run/selftest.out" || rc=$?
 	[ "$rc" -ne 77 ] || exit 77
 	if [ "$rc" -ne 0 ]; then
@@ -654,6 +671,14 @@ outputs_tell() {
 	done
 }
 
+# What is on $mnt may be a file of the target's, which it had until now.
+mnt_free() {
+	local end=$((SECONDS + 20 * SLOWNESS))
+	while mountpoint -q "$mnt" && ! umount "$mnt" && [ "$SECONDS" -lt "$end" ]; do
+		sleep 0.1
+	done
+}
+
 # Leaves the guest as it was found, whatever happened.
 case_end() {
 	local rc=$1 processes link
@@ -680,5 +705,7 @@ case_end() {
 	[ "$(type -t nic_down)" != function ] || nic_down
 	transport_down
 	[ "$rc" -eq 0 ] || [ "$rc" -eq 77 ] || outputs_tell
+	ended_wait "$target_pid"
+	mnt_free
 	exit "$rc"
 }
