@@ -23,7 +23,8 @@ spare=/dev/vdb
 leg_exchange() {
 	mdadm "$md_device" --fail "$1"
 	load_event "$1 has failed"
-	mdadm "$md_device" --remove "$1"
+	# md lets go of it when no request is left to it
+	retry 30 mdadm "$md_device" --remove "$1"
 	load_event "$1 is removed"
 	mdadm --zero-superblock "$1"
 	mdadm "$md_device" --add "$2"

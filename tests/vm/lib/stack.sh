@@ -43,16 +43,22 @@ ways_find() {
 	assert_eq "ways to the namespace" 2 "${#ways[@]}"
 }
 
+# Who had a device open before, by a ring, lets go of it a little after its end. So these try again.
+dm_try() {
+	dmsetup create "$1" --noudevrules --noudevsync <"$run/table"
+}
+
 # dm_create NAME LINE...: a device-mapper device with these lines of a table.
 dm_create() {
 	local name=$1
 	shift
-	printf '%s\n' "$@" | dmsetup create "$name" --noudevrules --noudevsync
+	printf '%s\n' "$@" >"$run/table"
+	retry 30 dm_try "$name"
 	device=/dev/dm-$(dmsetup info -c --noheadings -o minor "$name" | tr -d ' ')
 }
 
 dm_remove() {
-	dmsetup remove --noudevsync --retry "$1"
+	retry 30 dmsetup remove --noudevsync --retry "$1"
 }
 
 # md_create LEVEL DRIVE...: an array whose data begins where its parts begin. Those with redundancy
@@ -69,7 +75,7 @@ md_create() {
 }
 
 md_stop() {
-	mdadm --stop "$md_device"
+	retry 30 mdadm --stop "$md_device"
 	mdadm --zero-superblock "$@"
 }
 
