@@ -10,8 +10,11 @@
 # shellcheck source=tests/vm/lib/datapath.sh
 source /h/lib/datapath.sh
 domain_assert "$drive0" DMA
-attach_default
+target_start_default
+# before a host is there, whose first reads would go by fixed buffers
 premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 1
 
 note "verified I/O goes by it"
 fio_matrix "$device" 512:8 4k:16 64k:8 256k:4

@@ -138,9 +138,10 @@ moving_start() {
 	subsystem_add "$nqn"
 	namespace_add "$nqn" 1 "$device"
 	target_start
+	# before a host is there, whose first reads would go by what is there meanwhile
+	premapped_or_skip
 	host_connect "$nqn"
 	namespace_wait "$nqn" 1
-	premapped_or_skip
 	steady_start
 }
 
