@@ -9,14 +9,15 @@
 # shellcheck source=tests/vm/lib/datapath.sh
 source /h/lib/datapath.sh
 
-# nobody_start KIB: the daemon as nobody, with this RLIMIT_MEMLOCK.
+# nobody_start KIB UID: the daemon as a user without rights, with this RLIMIT_MEMLOCK. What a user has
+# locked is given back a little after a daemon has ended, so that each start is by another one.
 nobody_start() {
 	chmod 777 "$run"
 	chmod 666 "$drive0" /dev/udmabuf
 	mkdir -p "$run/sluice.conf.d"
 	printf '[daemon]\nworkers = 1\n' >"$run/sluice.conf.d/workers.conf"
 	sluice_start prlimit "--memlock=$(($1 << 10))" \
-		setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all
+		setpriv --reuid "$2" --regid 65534 --clear-groups --inh-caps=-all
 }
 
 config_reset
@@ -27,7 +28,7 @@ premapped_or_skip
 target_stop
 
 note "48 MiB, for twice 32"
-nobody_start $((48 << 10))
+nobody_start $((48 << 10)) 65534
 storage_get
 note "storage: $rung: $why"
 assert_eq "storage rung" fixed "$rung"
@@ -40,7 +41,7 @@ host_disconnect "$nqn"
 target_stop
 
 note "80 MiB"
-nobody_start $((80 << 10))
+nobody_start $((80 << 10)) 65533
 premapped_or_skip
 host_connect "$nqn"
 namespace_wait "$nqn" 1
