@@ -24,6 +24,6 @@ for field in mn fr; do
 done
 
 note "the daemon itself has no capability"
-pid=$(pgrep -o -x sluiced) || fail "no process called sluiced"
+assert_eq "name of the process" sluiced "$(<"/proc/$target_pid/comm")"
 assert_eq "effective capabilities" 0000000000000000 \
-	"$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")"
+	"$(awk '/^CapEff/ { print $2 }' "/proc/$target_pid/status")"
