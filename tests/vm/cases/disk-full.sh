@@ -23,6 +23,10 @@ namespace_wait "$nqn" 1
 note "filling it"
 pattern_write "$sparse" 0 $((4 << 20))
 dd if=/dev/zero of="$mnt/ballast" bs=1M 2>/dev/null || :
+# what is left when all is written, by the block
+sync -f "$mnt" || :
+dd if=/dev/zero of="$mnt/rest" bs=1k 2>/dev/null || :
+sync -f "$mnt" || :
 assert_fails "a write that needs room" "No space left|Input/output error|critical space" \
 	dd if=/dev/urandom of="$sparse" bs=1M count=8 seek=64 oflag=direct conv=notrunc
 assert_fails "the same by hand" "Capacity Exceeded" \
@@ -36,6 +40,10 @@ assert_zero "$sparse" $((100 << 20)) 4096
 fio_verify "$device" --size=4M
 
 note "room again"
-rm "$mnt/ballast"
+rm -f "$mnt/ballast" "$mnt/rest"
+# it is there when the journal says so
+sync -f "$mnt"
 fio_verify "$sparse" --offset=64M --size=8M
 target_stop
+# the ring lets go of the file a little later
+retry 30 umount "$mnt"
