@@ -57,10 +57,10 @@ for size in 4k 128k; do
 		>"$run/stuck.$size" 2>&1 &
 	disown
 done
-retry 30 bad_busy_is $most
+retry 90 bad_busy_is $most
 note "$(bad_busy) commands are stuck"
 goes_on
 goes_on
 # whether or not the host has given them up and sent them again meanwhile
-retry 30 bad_busy_is $most
+retry 90 bad_busy_is $most
 steady_end

@@ -43,7 +43,7 @@ for kind in tcp rdma; do
 done
 namespace_wait "$nqn" 1
 dir=$(subsystem_dir "$nqn")
-retry 10 paths_up
+retry 60 paths_up
 echo round-robin >"$dir/iopolicy"
 
 # shellcheck disable=SC2153 # it is from the settings
@@ -66,7 +66,7 @@ for kind in rdma tcp; do
 	[ $kind = rdma ] || other=rdma
 	note "the path over $kind is cut"
 	wire_cut $kind
-	retry 30 ctrl_state "${ctrls[$kind]}" connecting
+	retry 60 ctrl_state "${ctrls[$kind]}" connecting
 	path_goes_on $other
 	note "and is back"
 	wire_mend $kind

@@ -37,10 +37,11 @@ assert_eq "generation counter without a change" "$(json_get "$log" .genctr)" \
 	"$(json_get "$(discovered)" .genctr)"
 
 note "a persistent discovery controller lives on"
-discovered --persistent --keep-alive-tmo=2 >/dev/null
+# so long that a busy machine keeps it, and twice as long is waited
+discovered --persistent --keep-alive-tmo=$((5 * SLOWNESS)) >/dev/null
 ctrl=$(basename "$(dirname "$(grep -lx "$discovery_nqn" /sys/class/nvme/*/subsysnqn)")")
 assert_eq "type of $ctrl" discovery "$(<"/sys/class/nvme/$ctrl/cntrltype")"
-sleep 5
+sleep $((11 * SLOWNESS))
 ctrl_state "$ctrl" live || fail "the persistent discovery controller $ctrl is not live"
 assert_eq "subsystems that it lists" "$nqn" "$(subsystems_in "$(discovered --device="$ctrl")")"
 nvme disconnect -d "$ctrl"

@@ -31,13 +31,13 @@ note "write protection"
 host_sees() { [ "$(<"/sys/block/${device#/dev/}/ro")" = "$1" ]; }
 nvme set-feature "$dev" --namespace-id=1 --feature-id=0x84 --value=1
 # It is told by an event, and looks again.
-retry 15 host_sees 1
+retry 60 host_sees 1
 assert_eq "write protection" 1 "$(($(nvme get-feature "$dev" --namespace-id=1 --feature-id=0x84 |
 	sed -n 's/.*[Vv]alue: *\(0x[0-9a-f]*\).*/\1/p')))"
 assert_fails "write to a protected namespace" "Write Protected" \
 	nvme write "$device" --start-block=0 --block-count=0 --data-size=512 --data=/dev/zero
 nvme set-feature "$dev" --namespace-id=1 --feature-id=0x84 --value=0
-retry 15 host_sees 0
+retry 60 host_sees 0
 pattern_write "$device" 0 4096
 assert_pattern "$drive0" 0 4096
 
