@@ -31,7 +31,11 @@ enum {
 	RACE_DEPTH = 64,
 	RACE_LEN = 32 << 10,
 	QUIET_MS = 300,		/* in which a request that may not complete does not */
-	PROMPT_MS = 4000,	/* longer than anything that waits for nobody takes under emulation */
+	/*
+	 * Longer than anything that waits for nobody takes under emulation, on a busy machine, and
+	 * shorter than what is left of a move that was begun a moment before.
+	 */
+	PROMPT_MS = 8000,
 };
 
 /* A ring with the dma-buf in slot 0 and what verifies transfers with it. */
@@ -202,6 +206,8 @@ static void test_storm(const struct disk *disk, unsigned int pause_ms, unsigned 
 	load_begin(&load);
 	exporter_mover_start(&mover, &buffer, pause_ms, finish_ms);
 	sleep_ms(LOAD_MS);
+	/* on a busy machine that may not be enough for any */
+	load_progress_wait(&load, 1);
 	exporter_mover_stop(&mover);
 	load_thread_join(&load);
 	check_load(&load, name);
@@ -469,6 +475,8 @@ static void test_two_devices(const struct disk *disk, const struct disk *other)
 	check_attachments(&buffer, 2, "two devices");
 	exporter_mover_start(&mover, &buffer, 1, 0);
 	sleep_ms(LOAD_MS);
+	load_progress_wait(&loads[0], 1);
+	load_progress_wait(&loads[1], 1);
 	exporter_mover_stop(&mover);
 	load_thread_join(&loads[0]);
 	load_close(&loads[0]);
