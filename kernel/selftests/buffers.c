@@ -18,6 +18,7 @@
 #define PAGE_LEN 4096U
 #define HUGE_LEN (2U << 20)
 #define HUGE_TRIES 10
+#define REPEATED_TRIES 100
 #define BUFINFO "/sys/kernel/debug/dma_buf/bufinfo"
 #define DETACH_MS_MAX 20000
 #define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
@@ -143,7 +144,7 @@ static int udmabuf_create(int memfd, size_t len)
 	return fd;
 }
 
-int dmabuf_repeated(unsigned int pieces, uint64_t less)
+static int dmabuf_repeated_once(unsigned int pieces, uint64_t less)
 {
 	enum { PIECE = 4U << 20 };
 	struct udmabuf_create_list *list;
@@ -173,6 +174,18 @@ int dmabuf_repeated(unsigned int pieces, uint64_t less)
 	free(list);
 	close(memfd);
 	close(dev);
+	return fd;
+}
+
+/* What was there before is given back by and by, and this takes much memory. */
+int dmabuf_repeated(unsigned int pieces, uint64_t less)
+{
+	int fd = dmabuf_repeated_once(pieces, less), tries;
+
+	for (tries = 0; tries < REPEATED_TRIES && fd == -ENOMEM; tries++) {
+		sleep_ms(100);
+		fd = dmabuf_repeated_once(pieces, less);
+	}
 	return fd;
 }
 
