@@ -42,8 +42,9 @@ target_stop
 
 note "the drive is back"
 echo 1 >/sys/bus/pci/rescan
-drive_present() { # the controller comes before its namespace
-	[ -b "$( (drive_path ssd1) 2>/dev/null)" ]
+drive_present() { # the controller comes before its namespace, and the node before the disk
+	local node
+	node=$( (drive_path ssd1) 2>/dev/null) && [ -b "$node" ] && { : <"$node"; } 2>/dev/null
 }
 retry 60 drive_present
 config_reset
