@@ -26,7 +26,9 @@ rewrite_rounds() {
 			--do_verify=1 >"$run/rewrite.out" 2>&1 || return 1
 		! grep -iE 'verify: bad|error=' "$run/rewrite.out" || return 1
 		rounds=$((rounds + 1))
-		echo "$rounds" >"$run/rounds"
+		# in one piece, for who reads it meanwhile
+		echo "$rounds" >"$run/rounds.new"
+		mv "$run/rounds.new" "$run/rounds"
 	done
 }
 
