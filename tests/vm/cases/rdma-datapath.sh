@@ -19,8 +19,11 @@ attached() {
 
 domain_assert "$drive0" DMA
 assert_eq "dma-bufs attached to ${rdma_devices[0]} before" 0 "$(attached "${rdma_devices[0]}")"
-attach_default
+target_start_default
+# before a host is there, whose first reads would go by what is there meanwhile
 premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 1
 
 listener_get
 note "listener: $listener_rung, why not better: $listener_why"

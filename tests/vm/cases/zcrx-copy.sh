@@ -9,8 +9,11 @@
 source /h/lib/datapath.sh
 mkdir -p "$run/sluice.conf.d"
 printf '[memory]\nreceive = 16M\n[listener tcp]\nreceive = zcrx-copy\n' >"$run/sluice.conf.d/zcrx.conf"
-attach_default
+target_start_default
+# before a host is there, whose first reads would go by what is there meanwhile
 premapped_or_skip
+host_connect "$nqn"
+namespace_wait "$nqn" 1
 receive=$(sluicectl --socket "$run/control.sock" --json datapath | jq -r '.listeners[0].receive.rung')
 assert_eq "receive rung" zcrx-copy "$receive"
 

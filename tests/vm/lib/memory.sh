@@ -36,6 +36,12 @@ peer_stop() {
 	note "the peer: $(<"$run/peer.out")"
 }
 
+# Each worker has tried the dma-buf out, in the background.
+memory_tried() {
+	paths=$(sluicectl --socket "$run/control.sock" --json datapath)
+	[[ $(json_get "$paths" '.namespaces[0].storage.why_not_better') != *"being tried"* ]]
+}
+
 # Without a CPU copy and without a mapping for each I/O, where the kernel registers dma-bufs with
 # drives; elsewhere through memory that can be pinned.
 assert_memory_rung() {
@@ -45,7 +51,7 @@ assert_memory_rung() {
 		rung=dmabuf-vectored
 	fi
 	note "storage rung: $rung"
-	paths=$(sluicectl --socket "$run/control.sock" --json datapath)
+	retry 30 memory_tried
 	assert_eq "storage rung" "$rung" "$(json_get "$paths" '.namespaces[0].storage.rung')"
 }
 
