@@ -67,14 +67,21 @@ echo max >"$group/memory.high"
 note "killed"
 ctrl_live() { ctrl_state "$ctrl" live; }
 killed() { [ "$(event oom_kill)" -gt 0 ]; }
-fio_verify "$device" --size=16M &
+written() { sluicectl --socket "$run/control.sock" --json stats | jq '.namespaces[0].written_bytes'; }
+more_written() { [ "$(written)" -gt "$1" ]; }
+before=$(written)
+# slow enough to be under way for some seconds from its first write on
+fio_verify "$device" --size=16M --rate=4m &
 fio=$!
-sleep 2
+retry 60 more_written "$before"
 kill -0 "$fio" 2>/dev/null || fail "fio was through before the target was killed"
 echo 16M >"$group/memory.max" || :
 retry 20 killed
 wait "$target_pid" || :
 target_pid=""
+# The kernel gives back late what a ring had registered, and until then it counts.
+given_back() { [ "$(<"$group/memory.current")" -le $((16 << 20)) ]; }
+retry 30 given_back
 echo 128M >"$group/memory.max"
 start_inside
 retry 30 ctrl_live
