@@ -42,11 +42,16 @@ assert_match "why not" "udmabuf takes at most 16 MiB, this is $size_mib MiB: wri
 	"$(json_get "$area" .why_not)"
 target_stop
 
+# The cases before may have left memory in pieces, and the kernel gives some back late.
+huge_pages_made() {
+	echo 1 >/proc/sys/vm/compact_memory
+	echo $((size_mib + 8)) >/proc/sys/vm/nr_hugepages
+	free=$(free_huge_pages)
+	[ "$free" -ge "$size_mib" ]
+}
+
 note "huge pages"
-# The cases before may have left memory in pieces.
-echo 1 >/proc/sys/vm/compact_memory
-echo $((size_mib + 8)) >/proc/sys/vm/nr_hugepages
-free=$(free_huge_pages)
+retry 30 huge_pages_made
 assert_ge "free huge pages" $size_mib "$free"
 target_start
 area_get
@@ -58,5 +63,5 @@ fio_matrix "$device" 64k:4
 host_disconnect "$nqn"
 target_stop
 given_back() { [ "$(free_huge_pages)" -eq "$free" ]; }
-retry 10 given_back # the kernel closes a ring's files late
+retry 60 given_back # the kernel closes a ring's files late
 echo 0 >/proc/sys/vm/nr_hugepages

@@ -39,11 +39,20 @@ assert_match "receive rung" "^recv: .*queue [23] of $nic: the memory is too scat
 of that length; provide huge pages" "$(zcrx_rung)"
 target_stop
 
+# The kernel gives back late what the daemon before had, and other cases may have left memory in pieces.
+# Two workers take 48 MiB each, of pages of 2 MiB.
+huge_pages_made() {
+	echo 1 >/proc/sys/vm/compact_memory
+	echo 64 >/proc/sys/vm/nr_hugepages
+	[ "$(awk '/^HugePages_Free/ { print $2 }' /proc/meminfo)" -ge 48 ]
+}
+
 note "huge pages of the pool"
-echo 64 >/proc/sys/vm/nr_hugepages
+retry 30 huge_pages_made
 serves zcrx 65536 "buffer = 64K"
 echo 0 >/proc/sys/vm/nr_hugepages
 note "huge pages that the kernel joins"
 echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+echo 1 >/proc/sys/vm/compact_memory
 serves zcrx 65536 "buffer = 64K"
 serves zcrx-device 65536 "memory = dmabuf" "buffer = 64K"
