@@ -24,6 +24,12 @@ listener_is() {
 	[ "$listener_state" = "$1" ]
 }
 
+# listener_says PATTERN [NAME]: that is why it waits. For a moment, while it tries again, it gives less of
+# a reason.
+listener_says() {
+	listener_is waiting "${2:-rdma}" && grep -qE -e "$1" <<<"$listener_error"
+}
+
 # What all RDMA devices of all workers have moved from hosts: used in place, and copied.
 rdma_bytes() {
 	local rows
