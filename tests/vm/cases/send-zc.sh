@@ -108,8 +108,10 @@ host_start --rw randread --depth 32 --time 60 --kato 2000
 retry 60 sum_is_over send_zc_bytes $((2 << 20))
 ip -n far link set "$far" down
 retry 20 connections_are 0
+# which may have given up by itself
+kill -KILL "$host_pid" 2>/dev/null || :
+wait "$host_pid" || :
 ip -n far link set "$far" up
-host_kill
 
 note "and all is as it was"
 host_start --rw randrw --depth 8 --time 2 --verify
