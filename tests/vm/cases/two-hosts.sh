@@ -14,14 +14,15 @@ second=$ctrl
 	fail "both hosts have the same controller identifier"
 namespace_wait "$nqn" 1
 dir=$(subsystem_dir "$nqn")
-two_paths() { [ "$(find "$dir"/nvme*/ -maxdepth 1 -name 'nvme*c*n*' | wc -l)" -eq 2 ]; }
-retry 10 two_paths
+# A path is there a little before it is of use.
+two_paths() { [ "$(cat "$dir"/nvme*/nvme*c*n*/ana_state | xargs)" = "optimized optimized" ]; }
+retry 30 two_paths
 echo round-robin >"$dir/iopolicy"
 fio_verify "$device"
 for path in "$dir"/nvme*/nvme*c*n*; do
 	read -r reads _ _ _ writes _ <"$path/stat"
-	assert_ge "reads over ${path##*/}" $((1000 / less)) "$reads"
-	assert_ge "writes over ${path##*/}" $((1000 / less)) "$writes"
+	assert_ge "reads over ${path##*/}" $((1000 / less / SLOWNESS)) "$reads"
+	assert_ge "writes over ${path##*/}" $((1000 / less / SLOWNESS)) "$writes"
 done
 
 note "one host leaves, the other goes on"
