@@ -27,6 +27,10 @@ bad_errors() {
 		jq '.namespaces[] | select(.nsid == 2) | .errors'
 }
 
+errors_reach() {
+	[ "$(bad_errors)" -ge "$1" ]
+}
+
 nic_up 4
 zcrx_receive=8M
 zcrx_config
@@ -44,10 +48,14 @@ echo 100 >"$fail/probability"
 echo 1 >"$errors"
 fio --name=failing --filename="$bad_device" --rw=randwrite --bsrange=4k-512k --offset=16M \
 	--size=16M --iodepth=16 --direct=1 --ioengine=io_uring --continue_on_error=all --time_based \
-	--runtime=4 >"$run/failing.drive" 2>&1 || :
+	--runtime=200 >"$run/failing.drive" 2>&1 &
+failing=$!
+sleep 4
+retry 60 errors_reach $((errors_before + 5))
+kill -TERM "$failing"
+wait "$failing" || :
 echo 0 >"$errors"
 echo 0 >"$fail/probability"
-assert_ge "commands that failed" $((errors_before + 5)) "$(bad_errors)"
 goes_on
 
 note "and does not any more"
