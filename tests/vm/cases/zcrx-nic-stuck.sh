@@ -26,10 +26,21 @@ stuck_device=$device
 host_connect "$nqn"
 namespace_wait "$nqn" 1
 
+load=()
 for size in 4k 64k 1M; do
 	fio --name=stuck --filename="$stuck_device" --rw=write --bs="$size" --iodepth=128 --direct=1 \
 		--ioengine=io_uring --size=256M --time_based --runtime=200 >/dev/null 2>&1 &
+	load+=("$!")
 done
+# Each of them, which is a process of its own below fio's, has sent what it could: it waits in
+# io_uring_enter().
+all_wait() {
+	local pid job
+	for pid in "${load[@]}"; do
+		job=$(pgrep -P "$pid") || return 1
+		grep -q '^426 ' "/proc/$job/syscall" 2>/dev/null || return 1
+	done
+}
 # All that the target takes of them, before it is looked at what the other's takes.
 nothing_more_comes() {
 	zcrx_counters >/dev/null
@@ -38,7 +49,7 @@ nothing_more_comes() {
 	zcrx_counters >/dev/null
 	[ "$before" -gt 0 ] && [ $((placed + staged)) -eq "$before" ]
 }
-sleep 3
+retry 60 all_wait
 retry 60 nothing_more_comes
 zcrx_counters
 before=$placed staged_before=$staged
