@@ -4,13 +4,14 @@ zero-copy. Namespace 1 has blocks of BLOCK bytes, and its content is lost."""
 import sys
 import time
 
-from wire import (OK, SGL_CAPSULE, SGL_TRANSPORT, TRANSIENT_TRANSPORT, WRITE, Host, pattern, read, rw,
-                  sgl, write)
+from wire import (OK, SGL_CAPSULE, SGL_TRANSPORT, TRANSIENT_TRANSPORT, WRITE, Closed, Host, pattern,
+                  read, rw, sgl, write)
 
 COMPARE, FUSE_FIRST, FUSE_SECOND = 0x05, 1, 2
 COMPARE_FAILURE, ABORTED_FAILED_FUSED = 0x285, 0x09
 SLBA = 64
 HALF = 10000  # of a PDU
+FREE_S = 30
 
 BLOCK = int(sys.argv[4])
 
@@ -125,22 +126,34 @@ def pieces_of_any_length(host):
     assert content(conn, SLBA, len(data)) == data
 
 
+def queue_again(host, qid):
+    """A queue whose identifier is free once the target has seen that the last one's host is gone."""
+    end = time.monotonic() + FREE_S
+    while True:
+        try:
+            return host.queue(qid)
+        except (AssertionError, Closed):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 def halves_of_pdus(host):
     """Hosts that go in the middle of one: nothing of what was begun is written."""
     old = pattern(65536, 6)
     stored(host.io[0], SLBA, old)
     for end in ("close", "reset"):
-        conn = host.queue(5)
+        conn = queue_again(host, 5)
         conn.submit(rw(WRITE, SLBA, len(old) // BLOCK, sgl(SGL_TRANSPORT, len(old))))
         cid, ttag, _, _ = conn.r2t()
         conn.send(conn.data_pdu(cid, ttag, 0, pattern(len(old), 7))[:HALF])
         getattr(conn, end)()
         host.io.remove(conn)
-        conn = host.queue(6)
+        conn = queue_again(host, 6)
         conn.send(small_write(conn, SLBA, pattern(4096, 8))[:3000])
         getattr(conn, end)()
         host.io.remove(conn)
-        time.sleep(0.5)  # until the identifiers of the queues are free
+        time.sleep(0.5)  # for what the target makes of the halves
     assert content(host.io[0], SLBA, len(old)) == old, "a part of a PDU was written"
 
 
