@@ -77,6 +77,28 @@ static bool rx_gather(struct rx *rx, uint32_t need, const uint8_t **p, size_t *l
 	return rx->hdr_have == need;
 }
 
+/*
+ * Most of what hosts send is a command capsule without data. Where one lies whole at *@p it is known
+ * by its common header: these eight bytes, and pdu_validate() would find nothing else in them.
+ */
+static bool rx_plain_capsule(struct rx *rx, const uint8_t **p, size_t *len)
+{
+	const struct pdu_hdr plain = { .type = PDU_CMD,
+				       .hlen = PDU_HLEN_CMD,
+				       .plen = le32(PDU_HLEN_CMD) };
+
+	if (*len < PDU_HLEN_CMD || rx->hdr_have || memcmp(*p, &plain, sizeof(plain)) ||
+	    !rx->params.initialized || rx->params.hdgst)
+		return false;
+	rx->layout = (struct pdu_layout){ .hlen = PDU_HLEN_CMD };
+	memcpy(rx->hdr, *p, PDU_HLEN_CMD);
+	rx->hdr_have = PDU_HLEN_CMD;
+	*p += PDU_HLEN_CMD;
+	*len -= PDU_HLEN_CMD;
+	rx_judge(rx);
+	return true;
+}
+
 static void rx_common_header(struct rx *rx)
 {
 	struct pdu_fault fault;
@@ -165,7 +187,8 @@ size_t rx_feed(struct rx *rx, const void *buf, size_t len, const struct span *fr
 
 		switch (rx->state) {
 		case RX_COMMON:
-			if (rx_gather(rx, sizeof(struct pdu_hdr), &p, &left))
+			if (!rx_plain_capsule(rx, &p, &left) &&
+			    rx_gather(rx, sizeof(struct pdu_hdr), &p, &left))
 				rx_common_header(rx);
 			continue;
 		case RX_HEADER:

@@ -262,6 +262,42 @@ static void flipped_header_bits(void **state)
 	}
 }
 
+/* How a common header is judged does not depend on how much of the PDU is there. */
+static void judged_alike(const uint8_t *p, size_t len)
+{
+	struct witness whole, pieces;
+
+	witness_init(&whole);
+	witness_init(&pieces);
+	feed(&whole, p, len);
+	for (size_t i = 0; i < len; i++)
+		feed(&pieces, p + i, 1);
+	assert_int_equal(whole.headers, pieces.headers);
+	assert_int_equal(whole.faults, pieces.faults);
+	assert_int_equal(whole.fault.fes, pieces.fault.fes);
+	assert_int_equal(whole.fault.fei, pieces.fault.fei);
+	assert_int_equal(whole.rx.hdr_have, pieces.rx.hdr_have);
+	assert_int_equal(whole.rx.state, pieces.rx.state);
+}
+
+static void whole_and_in_pieces_alike(void **state)
+{
+	uint8_t buf[1024];
+
+	(void)state;
+	for (uint8_t dgst = 0; dgst < 4; dgst++) {
+		size_t len = make_stream(buf, dgst);
+
+		judged_alike(buf + 128, len - 128); /* before ICReq */
+		for (unsigned bit = 0; bit < sizeof(struct pdu_hdr) * 8; bit++) {
+			buf[128 + bit / 8] ^= (uint8_t)(1 << bit % 8);
+			judged_alike(buf, len);
+			buf[128 + bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		judged_alike(buf, len);
+	}
+}
+
 static void flipped_payload_bits(void **state)
 {
 	uint8_t buf[1024];
@@ -309,6 +345,7 @@ int main(void)
 		cmocka_unit_test(placed),
 		cmocka_unit_test(dropped_payload_leaves_no_trace),
 		cmocka_unit_test(flipped_header_bits),
+		cmocka_unit_test(whole_and_in_pieces_alike),
 		cmocka_unit_test(flipped_payload_bits),
 		cmocka_unit_test(stops_at_a_fault),
 	};
