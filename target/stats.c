@@ -76,31 +76,43 @@ void stats_payload(const struct cmd *cmd, uint64_t placed, uint64_t staged)
 		  TRACE_IN(staged, staged));
 }
 
-/* The same time goes to the queue's and to the namespace's, if there is one. */
-static inline void times_add(struct stats_times *queue, struct stats_times *ns,
-			     enum stats_phase phase, uint64_t ns_time)
+static inline void time_add(struct stats_times *times, enum stats_phase phase, uint64_t ns,
+			    unsigned index)
 {
-	unsigned index = hist_index(ns_time);
+	counter_add(&times->sum_ns[phase], ns);
+	counter_add(&times->buckets[index][phase], 1);
+}
 
-	counter_add(&queue->sum_ns[phase], ns_time);
-	counter_add(&queue->buckets[index][phase], 1);
-	if (!ns)
+static inline void times_add(struct stats_times *times, const struct cmd *cmd, uint64_t total_ns,
+			     unsigned total_index)
+{
+	uint64_t fetch_ns, backend_ns, respond_ns;
+
+	time_add(times, STATS_TOTAL, total_ns, total_index);
+	/* Done in the turn in which it came: it took no time until then. */
+	if (cmd->done_ns == cmd->arrived_ns) {
+		counter_add(&times->buckets[0][STATS_FETCH], 1);
+		counter_add(&times->buckets[0][STATS_BACKEND], 1);
+		time_add(times, STATS_RESPOND, total_ns, total_index);
 		return;
-	counter_add(&ns->sum_ns[phase], ns_time);
-	counter_add(&ns->buckets[index][phase], 1);
+	}
+	fetch_ns = cmd->fetched_ns - cmd->arrived_ns;
+	backend_ns = cmd->done_ns - cmd->fetched_ns;
+	respond_ns = total_ns - fetch_ns - backend_ns;
+	time_add(times, STATS_FETCH, fetch_ns, hist_index(fetch_ns));
+	time_add(times, STATS_BACKEND, backend_ns, hist_index(backend_ns));
+	time_add(times, STATS_RESPOND, respond_ns, hist_index(respond_ns));
 }
 
 void stats_sent(const struct cmd *cmd)
 {
 	enum stats_timed timed = stats_timed((enum stats_kind)cmd->kind);
-	struct stats_times *queue = &cmd->queue->stats.io.times[timed];
-	struct stats_times *ns = cmd->ns ? &ns_stats_of(cmd)->times[timed] : NULL;
-	uint64_t now_ns = cmd->queue->worker->loop.now_ns;
+	uint64_t total_ns = cmd->queue->worker->loop.now_ns - cmd->arrived_ns;
+	unsigned total_index = hist_index(total_ns);
 
-	times_add(queue, ns, STATS_FETCH, cmd->fetched_ns - cmd->arrived_ns);
-	times_add(queue, ns, STATS_BACKEND, cmd->done_ns - cmd->fetched_ns);
-	times_add(queue, ns, STATS_RESPOND, now_ns - cmd->done_ns);
-	times_add(queue, ns, STATS_TOTAL, now_ns - cmd->arrived_ns);
+	times_add(&cmd->queue->stats.io.times[timed], cmd, total_ns, total_index);
+	if (cmd->ns)
+		times_add(&ns_stats_of(cmd)->times[timed], cmd, total_ns, total_index);
 }
 
 /* --------------------------------------------------------------------------------------- summing */
