@@ -12,7 +12,7 @@
 #include "target/stats.h"
 #include "target/worker.h"
 
-static unsigned is_unanswered(enum cmd_state state)
+static bool is_unanswered(enum cmd_state state)
 {
 	return state >= CMD_PARSED && state <= CMD_EXECUTING;
 }
@@ -30,10 +30,12 @@ void cmd_set_state(struct cmd *cmd, enum cmd_state state)
 	};
 
 	struct queue *queue = cmd->queue;
-	unsigned n = queue->n_unanswered + is_unanswered(state) - is_unanswered(cmd->state);
+	int more = is_unanswered(state) - is_unanswered(cmd->state);
 
 	assert(allowed[cmd->state] >> state & 1);
-	__atomic_store_n(&queue->n_unanswered, n, __ATOMIC_RELAXED);
+	if (more)
+		__atomic_store_n(&queue->n_unanswered, queue->n_unanswered + (unsigned)more,
+				 __ATOMIC_RELAXED);
 	cmd->state = state;
 }
 
@@ -106,6 +108,8 @@ static bool cmd_map(struct cmd *cmd)
 		return false;
 	}
 	cmd->memory = CMD_MEMORY_MAPPED;
+	cmd->data.n = 1;
+	cmd->data.len = cmd->data_len;
 	return true;
 }
 
@@ -499,7 +503,7 @@ void cmd_begin(struct cmd *cmd)
 		cmd_complete(cmd, cmd_try_later(queue));
 		return;
 	}
-	if ((cmd->direction != CMD_DATA_NONE || cmd->scratch_len) &&
+	if ((cmd->direction != CMD_DATA_NONE || cmd->scratch_len) && !cmd_map(cmd) &&
 	    (!cmd_may_overtake(cmd) || cmd_get_memory(cmd))) {
 		if (may_wait(cmd))
 			cmd_wait_memory(cmd);

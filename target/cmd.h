@@ -48,56 +48,61 @@ enum { CMD_NO_LOCATION = 0xffff };
 #define CMD_PLACE_AT(byte, bit) (((unsigned)(byte) + (bit) / 8u) | (bit) % 8u << 8)
 #define CMD_PLACE(member, bit)	CMD_PLACE_AT(offsetof(struct nvme_sqe, member), bit)
 
+/*
+ * What every command touches comes first, so that it lies in few cache lines: between two visits
+ * payload has passed, and none of them is near any more.
+ */
 struct cmd {
 	struct nvme_sqe sqe; /* first: for probes the command's address is that of its entry, too */
 	struct nvme_cqe cqe;
 	struct queue *queue;
 	struct ns *ns;
 	void (*execute)(struct cmd *cmd);
-	enum cmd_state state;
-	enum cmd_data direction;
-	enum cmd_memory memory;
-	uint16_t tag;          /* index of the slot in its queue */
-	uint16_t location;     /* of the fault: CMD_PLACE(), or CMD_NO_LOCATION */
-	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
-	uint8_t kind;          /* enum stats_kind */
-	bool in_capsule;       /* set by the transport: the data is in the capsule */
-	bool abort_requested;
-	bool lent;             /* set by the transport: `data` has memory of its own; transport_ops.take_back */
-	uint32_t scratch_len;  /* bytes of scratch that the parser asked for */
-	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
-	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
-	uint32_t capsule_bytes; /* that it has of worker->capsule_bytes */
-	struct spanv data;     /* data_len bytes of payload, once there is memory */
-	struct span span0;
-	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */
-	struct list link;      /* queue->live */
-
-	/* When it came this far, by the worker's clock (stats.h). */
-	uint64_t arrived_ns, fetched_ns, done_ns;
-
-	/* Execution. */
-	uint64_t submit_ns;
 	/*
 	 * Set by a parser: called once, when the command is completed (with its status) or dropped. For
 	 * what it is part of beside its queue: counters, a fused pair, a fence. NULL: nothing.
 	 */
 	void (*ended)(struct cmd *cmd, uint16_t status);
-	struct span scratch;   /* second buffer: scratch_len bytes, had together with the data's */
-	struct spanv scratch_v;
-	uint64_t error_lba;    /* first block that is at fault, for the error log; 0: none */
-	uint32_t error_nsid;   /* namespace at fault, where NSID names more than one; 0: as NSID says */
+	enum cmd_state state;
+	enum cmd_data direction;
+	enum cmd_memory memory;
+	uint16_t tag;          /* index of the slot in its queue */
+	uint16_t location;     /* of the fault: CMD_PLACE(), or CMD_NO_LOCATION */
+
+	struct list link;      /* queue->live */
+	struct list wait_link; /* waiting for memory, or for the other half of a fused pair, ... */
+	/* When it came this far, by the worker's clock (stats.h). */
+	uint64_t arrived_ns, fetched_ns, done_ns;
+	uint16_t sgl_status;   /* set by the transport: what it found wrong with the SGL, or 0 */
+	uint8_t kind;          /* enum stats_kind */
+	bool in_capsule;       /* set by the transport: the data is in the capsule */
+	bool lent;             /* set by the transport: `data` has memory of its own; transport_ops.take_back */
+	bool abort_requested;
+	bool modifying;        /* is at the blocks below, or may be at any time (io_fence.h) */
+	bool in_flight;        /* the backend has `io` */
+
+	uint32_t sgl_len;      /* set by the transport: bytes that the SGL describes */
+	uint32_t data_len;     /* bytes to move, decided by the core: at most sgl_len */
+	uint32_t scratch_len;  /* bytes of scratch that the parser asked for */
+	uint32_t capsule_bytes; /* that it has of worker->capsule_bytes */
+	struct spanv data;     /* data_len bytes of payload, once there is memory */
+	struct span span0;
+
 	uint64_t lba_begin;    /* blocks that an I/O command is about, of Copy the destination */
 	uint64_t lba_end;
-	bool modifying;        /* is at these blocks, or may be at any time (io_fence.h) */
-	bool in_flight;        /* the backend has `io` */
-	bool lingers;          /* its host may use another path by now (io_fence.h) */
-	uint8_t step_state;    /* io_step.c's */
-	bool fused_ready;      /* this half has its data and waits for the other or runs with it */
+	struct cmd *fused;     /* the other half, once both are there */
+	uint64_t error_lba;    /* first block that is at fault, for the error log; 0: none */
+	uint32_t error_nsid;   /* namespace at fault, where NSID names more than one; 0: as NSID says */
 	uint16_t doom;         /* status that it will end with whatever it still does, or 0 */
+	bool lingers;          /* its host may use another path by now (io_fence.h) */
+	bool fused_ready;      /* this half has its data and waits for the other or runs with it */
+	struct span scratch;   /* second buffer: scratch_len bytes, had together with the data's */
+
+	struct spanv scratch_v;
+	uint64_t submit_ns;
+	uint8_t step_state;    /* io_step.c's */
 	uint16_t step_status;  /* of the last step's I/O */
 	struct list linger_link, linger_waiters; /* io_fence.c's */
-	struct cmd *fused;     /* the other half, once both are there */
 	bool (*step)(struct cmd *cmd);
 	uint64_t progress;     /* of commands that go in steps: bytes or ranges done */
 	struct msg msg;        /* takes an admin command to another thread and back, lets steps pause */

@@ -23,7 +23,7 @@ struct fence_row {
 	bool freed_posted;    /* under the lock: freed_msg is on its way */
 	unsigned overlapping; /* commands in flight in the range that is to be closed */
 	struct timer patience; /* while some of these wait for their hosts */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(CACHE_LINE)));
 
 /*
  * Old writes by the blocks where they begin: a range of at most OLD_SPAN blocks can overlap those of three

@@ -18,7 +18,7 @@ struct ns_stats {
 	struct stats io;
 	uint64_t media_errors; /* of io.errors: the medium's */
 	uint64_t busy_ns;      /* sum of the time that backend I/Os took */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(CACHE_LINE)));
 
 struct ns {
 	struct subsys *subsys;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/trace.h"
 #include "target/admin.h"
@@ -90,7 +91,7 @@ static void slot_init(struct queue *queue, struct cmd *cmd, unsigned tag)
 
 static struct cmd *slot(const struct queue *queue, unsigned tag)
 {
-	return (struct cmd *)(queue->slots + (tag - 1) * queue->ops->cmd_size);
+	return (struct cmd *)(queue->slots + (tag - 1) * queue_slot_bytes(queue->ops->cmd_size));
 }
 
 void queue_init(struct queue *queue, const struct transport_ops *ops, struct listener *listener,
@@ -137,11 +138,14 @@ void queue_fini(struct queue *queue)
 
 int queue_set_depth(struct queue *queue, uint16_t depth)
 {
+	size_t bytes = depth * queue_slot_bytes(queue->ops->cmd_size);
+
 	assert(!queue->slots && depth);
-	queue->slots = calloc(depth, queue->ops->cmd_size);
+	queue->slots = aligned_alloc(CACHE_LINE, bytes);
 	queue->free = calloc(depth, sizeof(struct cmd *));
 	if (!queue->slots || !queue->free)
 		return -ENOMEM; /* queue_fini() frees what there is */
+	memset(queue->slots, 0, bytes);
 	queue->depth = depth;
 	queue->sqhd = 1; /* Connect took the first entry */
 	for (unsigned tag = depth; tag >= 1; tag--) {

@@ -97,6 +97,12 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 /* Frees the slots. No command is busy, the controller was put. */
 void queue_fini(struct queue *queue);
 
+/* Bytes of a slot for a transport's structure of @cmd_size: slots begin with a cache line. */
+static inline size_t queue_slot_bytes(size_t cmd_size)
+{
+	return align_up(cmd_size, CACHE_LINE);
+}
+
 /* Makes @depth slots (Connect knows how many). 0 or -ENOMEM. */
 int queue_set_depth(struct queue *queue, uint16_t depth);
 

@@ -28,6 +28,9 @@
 		a_ > b_ ? a_ : b_;      \
 	})
 
+/* Bytes of what the CPU's caches keep as one, on the machines that matter. */
+enum { CACHE_LINE = 64 };
+
 /* @x rounded up to a multiple of @a, a power of two. */
 static inline uint64_t align_up(uint64_t x, uint64_t a)
 {

@@ -7,8 +7,6 @@
 
 #include "internal.h"
 
-enum { CACHE_LINE = 64 };
-
 int queue_new(struct queue **out, struct initiator *in, uint16_t qid, uint32_t entries)
 {
 	size_t size = align_up(in->fabric->queue_size, CACHE_LINE);

@@ -144,8 +144,8 @@ static uint64_t rdma_worker_bytes(void)
 static uint64_t rdma_connection_bytes(unsigned depth)
 {
 	return setup.wanted ? sizeof(struct rdma_queue) +
-				      depth * (sizeof(struct rdma_cmd) + sizeof(struct cmd *) +
-					       2ull * 2 * RDMA_ENTRY_BYTES) :
+				      depth * (queue_slot_bytes(sizeof(struct rdma_cmd)) +
+					       sizeof(struct cmd *) + 2ull * 2 * RDMA_ENTRY_BYTES) :
 			      0;
 }
 

@@ -74,7 +74,7 @@ static uint64_t tcp_worker_bytes(void)
 static uint64_t tcp_connection_bytes(unsigned depth)
 {
 	return sizeof(struct conn) + (tcp_queues_bytes() ? TCP_ZCRX_RECEIVE : 0) +
-	       depth * (sizeof(struct tcp_cmd) + sizeof(struct cmd *));
+	       depth * (queue_slot_bytes(sizeof(struct tcp_cmd)) + sizeof(struct cmd *));
 }
 
 static void tcp_flush(struct worker *worker)
