@@ -70,6 +70,21 @@ static inline void list_splice_tail(struct list *to, struct list *from)
 	list_init(from);
 }
 
+/* Moves the nodes of @from up to @last, one of them, to the tail of @to; none if @last is @from. */
+static inline void list_cut(struct list *to, struct list *from, struct list *last)
+{
+	struct list *first = from->next;
+
+	if (last == from)
+		return;
+	from->next = last->next;
+	last->next->prev = from;
+	first->prev = to->prev;
+	to->prev->next = first;
+	last->next = to;
+	to->prev = last;
+}
+
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 

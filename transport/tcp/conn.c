@@ -132,7 +132,6 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	conn->source = conn->zcrx ? &source_zcrx : &source_recv;
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;
-	conn->hpda_align = 4;
 	if (listener->path.transmit == DATAPATH_TRANSMIT_ZC)
 		conn->zc.min = listener->config->send_zc_min;
 	rx_init(&conn->rx, &conn_rx_ops);

@@ -137,51 +137,27 @@ bool pdu_validate_icreq(const struct pdu_icreq *icreq, struct pdu_fault *fault)
 	return true;
 }
 
-static void hdr_init(struct pdu_hdr *hdr, enum pdu_type type, uint8_t hlen, bool hdgst)
-{
-	hdr->type = (uint8_t)type;
-	hdr->flags = hdgst ? PDU_FLAG_HDGST : 0;
-	hdr->hlen = hlen;
-	hdr->pdo = 0;
-	hdr->plen = le32(hlen + (hdgst ? PDU_DIGEST_LEN : 0u));
-}
-
 void pdu_encode_icresp(struct pdu_icresp *pdu, uint8_t dgst, uint32_t maxh2cdata)
 {
 	memset(pdu, 0, sizeof(*pdu));
-	hdr_init(&pdu->hdr, PDU_ICRESP, PDU_HLEN_IC, false);
+	pdu_encode_hdr(&pdu->hdr, PDU_ICRESP, PDU_HLEN_IC, false);
 	pdu->dgst = dgst;
 	pdu->maxh2cdata = le32(maxh2cdata);
 }
 
-void pdu_encode_rsp(struct pdu_rsp *pdu, const struct nvme_cqe *cqe, bool hdgst)
-{
-	hdr_init(&pdu->hdr, PDU_RSP, PDU_HLEN_RSP, hdgst);
-	pdu->cqe = *cqe;
-}
-
-uint8_t pdu_encode_c2h_data(struct pdu_data *pdu, uint16_t cid, uint32_t offset, uint32_t len,
-			    uint8_t flags, bool hdgst, bool ddgst, unsigned align)
+uint8_t pdu_c2h_pdo(bool hdgst, uint8_t hpda)
 {
 	unsigned header = PDU_HLEN_DATA + (hdgst ? PDU_DIGEST_LEN : 0u);
-	unsigned pdo = (header + align - 1) / align * align;
+	unsigned align = (hpda + 1u) * 4;
 
-	memset(pdu, 0, sizeof(*pdu));
-	hdr_init(&pdu->hdr, PDU_C2H_DATA, PDU_HLEN_DATA, hdgst);
-	pdu->hdr.flags = (uint8_t)(pdu->hdr.flags | flags | (ddgst ? PDU_FLAG_DDGST : 0));
-	pdu->hdr.pdo = (uint8_t)pdo;
-	pdu->hdr.plen = le32(pdo + len + (ddgst ? PDU_DIGEST_LEN : 0u));
-	pdu->cccid = le16(cid);
-	pdu->datao = le32(offset);
-	pdu->datal = le32(len);
-	return (uint8_t)(pdo - header);
+	return (uint8_t)((header + align - 1) / align * align);
 }
 
 void pdu_encode_r2t(struct pdu_r2t *pdu, uint16_t cid, uint16_t ttag, uint32_t offset, uint32_t len,
 		    bool hdgst)
 {
 	memset(pdu, 0, sizeof(*pdu));
-	hdr_init(&pdu->hdr, PDU_R2T, PDU_HLEN_R2T, hdgst);
+	pdu_encode_hdr(&pdu->hdr, PDU_R2T, PDU_HLEN_R2T, hdgst);
 	pdu->cccid = le16(cid);
 	pdu->ttag = le16(ttag);
 	pdu->r2to = le32(offset);
@@ -195,7 +171,7 @@ uint32_t pdu_encode_term(void *buf, const struct pdu_fault *fault, const void *b
 	uint32_t n = MIN(bad_len, (uint32_t)(PDU_TERM_MAX - PDU_HLEN_TERM));
 
 	memset(pdu, 0, sizeof(*pdu));
-	hdr_init(&pdu->hdr, PDU_C2H_TERM, PDU_HLEN_TERM, false);
+	pdu_encode_hdr(&pdu->hdr, PDU_C2H_TERM, PDU_HLEN_TERM, false);
 	pdu->hdr.plen = le32(PDU_HLEN_TERM + n);
 	pdu->fes = le16((uint16_t)fault->fes);
 	pdu->fei = le32(fault->fei);

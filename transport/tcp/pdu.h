@@ -161,12 +161,46 @@ bool pdu_validate(const struct pdu_hdr *hdr, const struct pdu_params *params,
 /* Judges a whole ICReq (3.6.2.2). */
 bool pdu_validate_icreq(const struct pdu_icreq *icreq, struct pdu_fault *fault);
 
+/* Where data of C2HData begins, for a host that wants it on multiples of (@hpda + 1) * 4 bytes. */
+uint8_t pdu_c2h_pdo(bool hdgst, uint8_t hpda);
+
 /* Encoders. @hdgst and @ddgst say which flags and lengths to set; digests are added by the sender. */
 void pdu_encode_icresp(struct pdu_icresp *pdu, uint8_t dgst, uint32_t maxh2cdata);
-void pdu_encode_rsp(struct pdu_rsp *pdu, const struct nvme_cqe *cqe, bool hdgst);
-/* @align: (HPDA + 1) * 4, on which the host wants data to begin; returns the padding before it. */
-uint8_t pdu_encode_c2h_data(struct pdu_data *pdu, uint16_t cid, uint32_t offset, uint32_t len,
-			    uint8_t flags, bool hdgst, bool ddgst, unsigned align);
+
+static inline void pdu_encode_hdr(struct pdu_hdr *hdr, enum pdu_type type, uint8_t hlen,
+				  bool hdgst)
+{
+	*hdr = (struct pdu_hdr){ .type = (uint8_t)type,
+				 .flags = hdgst ? PDU_FLAG_HDGST : 0,
+				 .hlen = hlen,
+				 .plen = le32(hlen + (hdgst ? PDU_DIGEST_LEN : 0u)) };
+}
+
+static inline void pdu_encode_rsp(struct pdu_rsp *pdu, const struct nvme_cqe *cqe, bool hdgst)
+{
+	pdu_encode_hdr(&pdu->hdr, PDU_RSP, PDU_HLEN_RSP, hdgst);
+	pdu->cqe = *cqe;
+}
+
+/* @pdo: as pdu_c2h_pdo() says; what lies between the header, with its digest, and that is not set. */
+static inline void pdu_encode_c2h_data(struct pdu_data *pdu, uint16_t cid, uint32_t offset,
+				       uint32_t len, uint8_t flags, bool hdgst, bool ddgst,
+				       uint8_t pdo)
+{
+	unsigned digests = (hdgst ? PDU_FLAG_HDGST : 0u) | (ddgst ? PDU_FLAG_DDGST : 0u);
+
+	*pdu = (struct pdu_data){
+		.hdr = { .type = PDU_C2H_DATA,
+			 .flags = (uint8_t)(flags | digests),
+			 .hlen = PDU_HLEN_DATA,
+			 .pdo = pdo,
+			 .plen = le32(pdo + len + (ddgst ? PDU_DIGEST_LEN : 0u)) },
+		.cccid = le16(cid),
+		.datao = le32(offset),
+		.datal = le32(len),
+	};
+}
+
 void pdu_encode_r2t(struct pdu_r2t *pdu, uint16_t cid, uint16_t ttag, uint32_t offset, uint32_t len,
 		    bool hdgst);
 /* Writes a C2HTermReq with @bad_len bytes (at most 128) of the header at fault; returns its length. */

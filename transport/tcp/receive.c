@@ -48,7 +48,7 @@ static enum rx_verdict icreq(struct conn *conn)
 	 * needs no remembering: a command never has more than one R2T outstanding.
 	 */
 	conn->queue.map_allowed = !conn->ddgst;
-	conn->hpda_align = (pdu->hpda + 1u) * 4;
+	conn->c2h_pdo = pdu_c2h_pdo(conn->hdgst, pdu->hpda);
 	conn->rx.params = (struct pdu_params){
 		.initialized = true,
 		.hdgst = conn->hdgst,

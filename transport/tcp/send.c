@@ -29,15 +29,31 @@ bool conn_has_output(const struct conn *conn)
 static void *batch_header(struct tx_batch *batch, uint32_t len)
 {
 	uint8_t *p = batch->headers + batch->headers_len;
-	struct iovec *last = batch->msg.msg_iovlen ? &batch->iov[batch->msg.msg_iovlen - 1] : NULL;
 
-	if (last && (uint8_t *)last->iov_base + last->iov_len == p)
-		last->iov_len += len;
+	if (batch->ends_in_headers)
+		batch->iov[batch->msg.msg_iovlen - 1].iov_len += len;
 	else
 		batch->iov[batch->msg.msg_iovlen++] = (struct iovec){ p, len };
+	batch->ends_in_headers = true;
 	batch->headers_len += len;
 	batch->left += len;
 	return p;
+}
+
+static void batch_payload(struct tx_batch *batch, const struct spanv *data, uint32_t len)
+{
+	struct iovec *iov = &batch->iov[batch->msg.msg_iovlen];
+
+	/* batch_fits() has seen to the room. */
+	if (likely(data->n == 1)) {
+		*iov = (struct iovec){ span_ptr(data->v), len };
+		batch->msg.msg_iovlen++;
+	} else {
+		batch->msg.msg_iovlen += (size_t)spanv_iovec(data, 0, len, iov, (int)data->n);
+	}
+	batch->ends_in_headers = false;
+	batch->payload_len += len;
+	batch->left += len;
 }
 
 static void header_digest(const struct conn *conn, void *pdu, uint32_t hlen)
@@ -77,21 +93,18 @@ static bool success_flag(const struct conn *conn, const struct cmd *cmd)
 	return conn->queue.sqflow_disabled && !le32_get(cmd->cqe.dw0) && !le32_get(cmd->cqe.dw1);
 }
 
-static void batch_data(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd, int n_iovs)
+static void batch_data(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
 {
-	uint32_t header = with_digest(conn, PDU_HLEN_DATA), pad;
+	uint32_t header = with_digest(conn, PDU_HLEN_DATA);
 	uint8_t flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
 	struct pdu_data *pdu = batch_header(batch, header);
 
-	pad = pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
-				  conn->ddgst, conn->hpda_align);
+	pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
+			    conn->ddgst, conn->c2h_pdo);
 	header_digest(conn, pdu, PDU_HLEN_DATA);
-	if (pad)
-		memset(batch_header(batch, pad), 0, pad);
-	batch->msg.msg_iovlen += (size_t)spanv_iovec(&cmd->data, 0, cmd->data_len,
-						     &batch->iov[batch->msg.msg_iovlen], n_iovs);
-	batch->left += cmd->data_len;
-	batch->payload_len += cmd->data_len;
+	if (conn->c2h_pdo > header)
+		memset(batch_header(batch, conn->c2h_pdo - header), 0, conn->c2h_pdo - header);
+	batch_payload(batch, &cmd->data, cmd->data_len);
 	/*
 	 * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends
 	 * a second time from its pages would not be what it sent before.
@@ -120,20 +133,21 @@ static bool batch_fits(const struct tx_batch *batch, const struct cmd *cmd, bool
 
 static void batch_responses(struct conn *conn, struct tx_batch *batch)
 {
-	while (!list_empty(&conn->tx_ready)) {
-		struct tcp_cmd *tcmd = list_first(&conn->tx_ready, struct tcp_cmd, tx_link);
+	struct list *last = &conn->tx_ready;
+
+	list_for_each(tcmd, &conn->tx_ready, struct tcp_cmd, tx_link) {
 		const struct cmd *cmd = &tcmd->cmd;
 		bool with_data = cmd->direction == CMD_DATA_TO_HOST;
 
 		if (!batch_fits(batch, cmd, with_data))
-			return;
-		list_del(&tcmd->tx_link);
-		list_add_tail(&batch->cmds, &tcmd->tx_link);
+			break;
+		last = &tcmd->tx_link;
 		if (with_data)
-			batch_data(conn, batch, cmd, (int)cmd->data.n);
+			batch_data(conn, batch, cmd);
 		if (!with_data || !success_flag(conn, cmd))
 			batch_rsp(conn, batch, cmd);
 	}
+	list_cut(&batch->cmds, &conn->tx_ready, last);
 }
 
 static void batch_fill(struct conn *conn, struct tx_batch *batch)
@@ -178,6 +192,7 @@ void conn_send(struct conn *conn)
 	batch->headers_len = 0;
 	batch->payload_len = 0;
 	batch->left = 0;
+	batch->ends_in_headers = false;
 	batch->zc_worth = false;
 	batch->mapped = false;
 	list_init(&batch->cmds);
@@ -197,7 +212,7 @@ void conn_send_cancel(struct conn *conn)
 static void batch_advance(struct tx_batch *batch, uint32_t n)
 {
 	batch->left -= n;
-	while (n) {
+	while (n && batch->left) {
 		struct iovec *iov = batch->msg.msg_iov;
 		size_t step = MIN((size_t)n, iov->iov_len);
 

@@ -39,14 +39,14 @@ enum tcp_limits {
 
 struct tcp_cmd {
 	struct cmd cmd; /* first */
+	struct list tx_link;  /* response waits to be sent, or is being sent */
+	struct list asked_link; /* conn->asked */
+	struct list r2t_link; /* waits for window, or for its R2T to be sent */
 	uint32_t received;   /* bytes that are in cmd.data */
 	uint32_t granted;    /* bytes asked for by R2Ts so far */
 	bool digest_bad;     /* some data digest was wrong: the command will fail */
-	uint64_t asked_ns;   /* stall.c's clock: since when no byte came that it was asked for */
-	struct list asked_link; /* conn->asked */
-	struct list r2t_link; /* waits for window, or for its R2T to be sent */
 	uint32_t r2t_offset, r2t_len;
-	struct list tx_link;  /* response waits to be sent, or is being sent */
+	uint64_t asked_ns;   /* stall.c's clock: since when no byte came that it was asked for */
 	struct gather gather; /* cmd.lent: of the payload */
 };
 
@@ -58,6 +58,7 @@ struct tx_batch {
 	uint32_t headers_len;
 	uint32_t payload_len;
 	uint32_t left; /* bytes not sent yet */
+	bool ends_in_headers; /* the last iovec is of `headers`, all of which are side by side */
 	bool zc_worth; /* holds payload for which zero-copy pays */
 	bool mapped;   /* holds payload that may change under way: not for zero-copy */
 	struct iovec iov[TCP_TX_IOVS];
@@ -162,7 +163,7 @@ struct conn {
 	uint32_t term_len;    /* termination request to be sent */
 	uint8_t term[PDU_TERM_MAX];
 	bool hdgst, ddgst;
-	unsigned hpda_align; /* bytes */
+	uint8_t c2h_pdo; /* of C2HData */
 	struct pdu_icresp icresp;
 	struct tcp_cmd slot0;
 	uint8_t small[TCP_SMALL];

@@ -58,6 +58,40 @@ static void lists(void **state)
 	assert_true(list_empty(&items[0].link));
 }
 
+/* The values along @list, and back again, as decimal digits. */
+static int digits(const struct list *list)
+{
+	int there = 0, back = 0, unit = 1;
+
+	for (const struct list *node = list->next; node != list; node = node->next)
+		there = there * 10 + list_entry(node, const struct item, link)->value;
+	for (const struct list *node = list->prev; node != list; node = node->prev, unit *= 10)
+		back += unit * list_entry(node, const struct item, link)->value;
+	assert_int_equal(there, back);
+	return there;
+}
+
+static void lists_cut(void **state)
+{
+	struct item items[5] = {
+		{ .value = 1 }, { .value = 2 }, { .value = 3 }, { .value = 4 }, { .value = 5 }
+	};
+	struct list a = LIST_INIT(a), b = LIST_INIT(b);
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		list_add_tail(i ? &b : &a, &items[i].link);
+	list_cut(&a, &b, &b);
+	assert_int_equal(digits(&a), 1);
+	assert_int_equal(digits(&b), 2345);
+	list_cut(&a, &b, &items[2].link);
+	assert_int_equal(digits(&a), 123);
+	assert_int_equal(digits(&b), 45);
+	list_cut(&a, &b, &items[4].link);
+	assert_int_equal(digits(&a), 12345);
+	assert_true(list_empty(&b));
+}
+
 /* Check values of CRC32C: RFC 3720, appendix B.4. */
 static void crc(void **state)
 {
@@ -85,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wire_integers),
 		cmocka_unit_test(lists),
+		cmocka_unit_test(lists_cut),
 		cmocka_unit_test(crc),
 	};
 

@@ -178,8 +178,8 @@ static void encodes_data(void **state)
 	struct pdu_data pdu;
 
 	(void)state;
-	assert_int_equal(pdu_encode_c2h_data(&pdu, 0x1234, 0, 4096, PDU_FLAG_LAST, false, false, 4),
-			 0);
+	pdu_encode_c2h_data(&pdu, 0x1234, 0, 4096, PDU_FLAG_LAST, false, false,
+			    pdu_c2h_pdo(false, 0));
 	assert_int_equal(pdu.hdr.type, PDU_C2H_DATA);
 	assert_int_equal(pdu.hdr.flags, PDU_FLAG_LAST);
 	assert_int_equal(pdu.hdr.hlen, 24);
@@ -187,8 +187,7 @@ static void encodes_data(void **state)
 	assert_int_equal(le32_get(pdu.hdr.plen), 24 + 4096);
 	assert_int_equal(le16_get(pdu.cccid), 0x1234);
 	/* Digests and a host that wants its data on multiples of 128. */
-	assert_int_equal(pdu_encode_c2h_data(&pdu, 1, 0, 512, PDU_FLAG_LAST, true, true, 128),
-			 128 - 28);
+	pdu_encode_c2h_data(&pdu, 1, 0, 512, PDU_FLAG_LAST, true, true, pdu_c2h_pdo(true, 31));
 	assert_int_equal(pdu.hdr.flags, PDU_FLAG_LAST | PDU_FLAG_HDGST | PDU_FLAG_DDGST);
 	assert_int_equal(pdu.hdr.pdo, 128);
 	assert_int_equal(le32_get(pdu.hdr.plen), 128 + 512 + 4);

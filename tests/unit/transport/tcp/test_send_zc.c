@@ -99,7 +99,7 @@ static struct conn *conn_make(void)
 	assert_int_equal(queue_set_depth(&conn->queue, DEPTH), 0);
 	conn->tcp = &rig->tcp;
 	conn->fd = -1;
-	conn->hpda_align = 4;
+	conn->c2h_pdo = pdu_c2h_pdo(false, 0);
 	conn->source = &source_recv;
 	conn->held.buffer = -1;
 	conn->zc.min = ZC_MIN;
