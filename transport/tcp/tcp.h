@@ -26,7 +26,7 @@ enum tcp_limits {
 	TCP_ZCRX_SHARE = 4,      /* of the receive area that a socket's buffer may take, from then on */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
-	TCP_TX_CAP = 524288,     /* bytes of one send, unless one response alone is larger */
+	TCP_TX_CAP = 544 << 10,  /* bytes of one send, if not of one response: 4 of 128 KiB, 128 of 4 KiB */
 	TCP_BACKLOG = 1024,
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
 	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
