@@ -385,7 +385,7 @@ static int phases(struct bench *b)
 		rc = pass(b, 0, &b->report.prefill_bytes);
 	if (!rc)
 		rc = rounds(b);
-	/* Also after an interrupt: what was written has to be there. */
+	/* Not after an interrupt: who stops it wants it to end. */
 	if (verify && !rc && b->options->read_percent < 100)
 		rc = pass(b, 100, &b->report.readback_bytes);
 	return rc;
