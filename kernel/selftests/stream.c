@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -114,7 +115,10 @@ static void netns_enter(const char *name)
 	close(fd);
 }
 
-/* The sender: from a port that is known, so that a hash over addresses and ports is. */
+/*
+ * The sender: from a port that is known, so that a hash over addresses and ports is. It inherited
+ * the receiver's rings, which keep the receiver's sockets open: it must not outlive the receiver.
+ */
 static _Noreturn void stream_send(const struct stream_params *params, unsigned int stream)
 {
 	static uint8_t data[SEND_LEN];
@@ -125,6 +129,7 @@ static _Noreturn void stream_send(const struct stream_params *params, unsigned i
 	char last;
 	int fd;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	netns_enter(params->netns);
 	address_len = address_parse(params->address, params->port, &to);
 	from.any.sa_family = to.any.sa_family;
@@ -185,9 +190,12 @@ void streams_start(const struct stream_params *params, int *sockets, pid_t *send
 {
 	union address own;
 	socklen_t len = address_parse(params->address, params->port, &own);
-	int listener = socket_open(&own);
+	int listener = socket_open(&own), rcvbuf = (int)params->rcvbuf;
 	unsigned int i, stream;
 
+	/* accepted sockets take it over */
+	if (rcvbuf && setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)))
+		fatal("a receive buffer of %d bytes: %s", rcvbuf, result_text(-errno));
 	if (bind(listener, &own.any, len) || listen(listener, STREAMS_MAX))
 		fatal("cannot listen on %s port %u: %s", params->address, params->port,
 		      result_text(-errno));

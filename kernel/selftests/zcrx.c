@@ -47,6 +47,7 @@ struct options {
 	unsigned long bytes;	/* of each stream */
 	unsigned long area_len;
 	unsigned long buffer;	/* 0: the kernel's choice */
+	unsigned long rcvbuf;	/* of each stream's socket; 0: the kernel's choice */
 	unsigned long hold_ms;	/* time for which no buffer is given back, from the first byte on */
 	unsigned long limit_s;
 	unsigned long unprivileged; /* 1: without CAP_NET_ADMIN */
@@ -122,6 +123,7 @@ static bool option_number(const char *name, const char *value)
 		{ "bytes", &options.bytes },
 		{ "area_len", &options.area_len },
 		{ "buffer", &options.buffer },
+		{ "rcvbuf", &options.rcvbuf },
 		{ "hold_ms", &options.hold_ms },
 		{ "limit_s", &options.limit_s },
 		{ "unprivileged", &options.unprivileged },
@@ -486,6 +488,7 @@ static void test_stream(void)
 		.netns = options.netns,
 		.streams = (unsigned int)options.streams,
 		.len = options.bytes,
+		.rcvbuf = (uint32_t)options.rcvbuf,
 	};
 	int sockets[STREAMS_MAX];
 	pid_t senders[STREAMS_MAX];
