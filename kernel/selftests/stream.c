@@ -194,7 +194,7 @@ void streams_start(const struct stream_params *params, int *sockets, pid_t *send
 	unsigned int i, stream;
 
 	/* accepted sockets take it over */
-	if (rcvbuf && setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)))
+	if (setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &rcvbuf, sizeof(rcvbuf)))
 		fatal("a receive buffer of %d bytes: %s", rcvbuf, result_text(-errno));
 	if (bind(listener, &own.any, len) || listen(listener, STREAMS_MAX))
 		fatal("cannot listen on %s port %u: %s", params->address, params->port,

@@ -21,7 +21,7 @@ struct stream_params {
 	const char *netns;	/* name of the senders' network namespace */
 	unsigned int streams;	/* 1 .. STREAMS_MAX */
 	uint64_t len;		/* bytes of each */
-	uint32_t rcvbuf;	/* SO_RCVBUF of the receiver's sockets; 0: the kernel's choice */
+	uint32_t rcvbuf;	/* SO_RCVBUF of the receiver's sockets */
 };
 
 /* Where in the stream the first byte is that is not as it was sent, or len. */

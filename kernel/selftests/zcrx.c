@@ -47,7 +47,6 @@ struct options {
 	unsigned long bytes;	/* of each stream */
 	unsigned long area_len;
 	unsigned long buffer;	/* 0: the kernel's choice */
-	unsigned long rcvbuf;	/* of each stream's socket; 0: the kernel's choice */
 	unsigned long hold_ms;	/* time for which no buffer is given back, from the first byte on */
 	unsigned long limit_s;
 	unsigned long unprivileged; /* 1: without CAP_NET_ADMIN */
@@ -123,7 +122,6 @@ static bool option_number(const char *name, const char *value)
 		{ "bytes", &options.bytes },
 		{ "area_len", &options.area_len },
 		{ "buffer", &options.buffer },
-		{ "rcvbuf", &options.rcvbuf },
 		{ "hold_ms", &options.hold_ms },
 		{ "limit_s", &options.limit_s },
 		{ "unprivileged", &options.unprivileged },
@@ -192,8 +190,9 @@ static void options_read(char **args)
 		else if (!option_number(*args, value) && !option_text(*args, value))
 			fatal("%s: no such option", *args);
 	}
-	if (!options.interface || !options.queue_count || options.streams > STREAMS_MAX)
-		fatal("interface=, queues= and at most %d streams, please", STREAMS_MAX);
+	if (!options.interface || !options.queue_count || !options.streams ||
+	    options.streams > STREAMS_MAX)
+		fatal("interface=, queues= and 1 to %d streams, please", STREAMS_MAX);
 	if_index = if_nametoindex(options.interface);
 	if (!if_index)
 		fatal("no interface %s", options.interface);
@@ -480,6 +479,16 @@ static void streams_check(void)
 			 options.piece);
 }
 
+/*
+ * What came behind a lost packet waits for it in the sockets. It may take up half of the area, so
+ * that the packet finds a buffer when it is sent again; by itself the kernel allows more than all.
+ * The kernel doubles what it is told.
+ */
+static uint32_t rcvbuf(void)
+{
+	return (uint32_t)(options.area_len / 2 / 2 / options.streams);
+}
+
 static void test_stream(void)
 {
 	struct stream_params params = {
@@ -488,7 +497,7 @@ static void test_stream(void)
 		.netns = options.netns,
 		.streams = (unsigned int)options.streams,
 		.len = options.bytes,
-		.rcvbuf = (uint32_t)options.rcvbuf,
+		.rcvbuf = rcvbuf(),
 	};
 	int sockets[STREAMS_MAX];
 	pid_t senders[STREAMS_MAX];
