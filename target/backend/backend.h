@@ -192,7 +192,7 @@ const struct backend_ops *backend_find(const char *name);
 
 /*
  * Opens the backend that @config names, wrapped by `fault` when the configuration has fault rules.
- * As backend_ops.open; here @err begins with file, line and namespace. For half a second what is in use
+ * As backend_ops.open; here @err begins with file, line and namespace. For three seconds what is in use
  * is asked for again: the kernel may not be done with closing it.
  */
 int backend_open(const struct config_namespace *config, struct backend **out, char *err, size_t errlen);

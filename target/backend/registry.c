@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 enum {
-	BUSY_PATIENCE_US = 500000,
+	START_PATIENCE_US = 3000000,
+	CHANGE_PATIENCE_US = 500000,
 	BUSY_STEP_US = 10000,
 };
 
@@ -55,7 +56,7 @@ static int open_once(const struct backend_ops *ops, const struct config_namespac
 
 void backend_change_begin(void (*turn)(void))
 {
-	change.left_us = BUSY_PATIENCE_US;
+	change.left_us = CHANGE_PATIENCE_US;
 	change.turn = turn;
 }
 
@@ -65,14 +66,15 @@ void backend_change_end(void)
 }
 
 /*
- * A ring lets go of its files a little after the last request or the process that used them has ended:
- * who opens what was closed just now, as a daemon that starts again does, may find it in use yet. And
- * what a namespace of this daemon had is closed in turns of the very thread that waits here.
+ * A ring lets go of its files a little after the last request or the process that used them has ended,
+ * and later where a process was killed amid much I/O: who opens what was closed just now, as a daemon that
+ * starts again does, may find it in use yet. And what a namespace of this daemon had is closed in turns
+ * of the very thread that waits here.
  */
 static int open_patiently(const struct backend_ops *ops, const struct config_namespace *config,
 			  struct backend **out, char *reason, size_t len)
 {
-	unsigned own_us = BUSY_PATIENCE_US;
+	unsigned own_us = START_PATIENCE_US;
 	unsigned *left_us = change.turn ? &change.left_us : &own_us;
 	int rc = open_once(ops, config, out, reason, len);
 

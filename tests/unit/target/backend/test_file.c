@@ -307,7 +307,7 @@ static void *close_late(void *arg)
 {
 	struct backend *backend = arg;
 
-	usleep(50000);
+	sleep(1);
 	backend->ops->close(backend);
 	return NULL;
 }
