@@ -14,12 +14,6 @@ enum {
 	RAM_BLOCK = 512,
 	/* Zeroing goes on for so many bytes before the loop gets its turn. */
 	RAM_STRIDE = 4 << 20,
-	/*
-	 * Bytes of a read that the CPU is asked to fetch when it is mapped. They come while the commands
-	 * behind it are parsed, which the copy to the socket would else wait for; more than the CPU can
-	 * have on their way at a time make it wait at once.
-	 */
-	RAM_AHEAD = 8 * CACHE_LINE,
 };
 
 struct ram {
@@ -135,9 +129,7 @@ static int ram_map(struct backend *backend, uint64_t offset, uint32_t len, bool 
 {
 	struct ram *ram = ram_of(backend);
 
-	if (!for_write)
-		for (uint32_t at = 0; at < MIN(len, (uint32_t)RAM_AHEAD); at += CACHE_LINE)
-			__builtin_prefetch(ram_at(ram, offset + at));
+	(void)for_write;
 	*span = (struct span){ .area = &ram->area, .offset = offset, .len = len };
 	return 0;
 }
