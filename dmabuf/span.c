@@ -2,10 +2,12 @@
 #include "dmabuf/span.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "base/crc32c.h"
+#include "base/stream.h"
 
 /* A walk over part of a vector, one contiguous run of bytes after the other. */
 struct cursor {
@@ -120,7 +122,8 @@ void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint3
 	}
 }
 
-void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len)
+static inline void read_out(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len,
+			    bool past_caches)
 {
 	struct cursor c = cursor_at(sv, offset, len);
 
@@ -128,10 +131,23 @@ void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len
 		uint32_t run;
 		const void *from = cursor_run(&c, UINT32_MAX, &run);
 
-		memcpy(dst, from, run);
+		if (past_caches)
+			stream_copy(dst, from, run);
+		else
+			memcpy(dst, from, run);
 		dst = (char *)dst + run;
 		cursor_advance(&c, run);
 	}
+}
+
+void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len)
+{
+	read_out(sv, offset, dst, len, false);
+}
+
+void spanv_stream(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len)
+{
+	read_out(sv, offset, dst, len, true);
 }
 
 void spanv_zero(const struct spanv *sv, uint32_t offset, uint32_t len)

@@ -61,6 +61,8 @@ uint32_t spanv_fit(const struct spanv *sv, uint32_t offset, uint32_t len, uint32
 /* Copies into, out of, or zeroes part of a vector; the range must lie inside. */
 void spanv_write(const struct spanv *sv, uint32_t offset, const void *src, uint32_t len);
 void spanv_read(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len);
+/* As spanv_read(), past the caches (base/stream.h). */
+void spanv_stream(const struct spanv *sv, uint32_t offset, void *dst, uint32_t len);
 void spanv_zero(const struct spanv *sv, uint32_t offset, uint32_t len);
 
 /*

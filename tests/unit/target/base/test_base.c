@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The small ones: wire integers, lists, CRC32C. */
+/* The small ones: wire integers, lists, CRC32C, copying past the caches. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/list.h"
+#include "base/stream.h"
 
 static void wire_integers(void **state)
 {
@@ -114,6 +115,24 @@ static void crc(void **state)
 	}
 }
 
+/* At every alignment, and not a byte beside it. */
+static void streams(void **state)
+{
+	uint8_t from[320], to[384], want[384];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (uint8_t)(i * 7 + 1);
+	for (size_t at = 0; at < 64; at++)
+		for (size_t len = 0; len <= sizeof(from) - 7; len++) {
+			memset(to, 0, sizeof(to));
+			memset(want, 0, sizeof(want));
+			memcpy(want + at, from + at % 7, len);
+			stream_copy(to + at, from + at % 7, len);
+			assert_memory_equal(to, want, sizeof(want));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +140,7 @@ int main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(lists_cut),
 		cmocka_unit_test(crc),
+		cmocka_unit_test(streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
