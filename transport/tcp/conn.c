@@ -246,6 +246,7 @@ void conn_turn(struct conn *conn)
 	if (conn->rx.state == RX_JUDGE)
 		conn_resume(conn);
 	conn_send(conn);
+	conn_receive(conn);
 	if (conn->state == CONN_DRAINING && !conn->tx.busy && !conn_has_output(conn) &&
 	    queue_may_end(&conn->queue))
 		conn_linger(conn);

@@ -391,7 +391,7 @@ size_t conn_received(struct conn *conn, const void *buf, size_t len, const struc
 
 void conn_receive(struct conn *conn)
 {
-	if (conn->rx_armed || conn->state == CONN_DEAD)
+	if (conn->rx_armed || conn->state == CONN_DEAD || !list_empty(&conn->zcrx_starved_link))
 		return;
 	if (conn->state < CONN_TERMINATING && conn->rx.state == RX_JUDGE)
 		return;
@@ -405,5 +405,4 @@ void conn_resume(struct conn *conn)
 	stall_resumed(conn);
 	rx_resume(&conn->rx);
 	conn->source->offer_held(conn);
-	conn_receive(conn);
 }

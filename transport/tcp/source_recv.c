@@ -156,7 +156,8 @@ static void recv_done(struct op *op, int res, uint32_t flags)
 			buffer >= 0 ? (uint8_t *)buffer_address(conn->tcp, (unsigned)buffer) :
 				      conn->small,
 			(size_t)res, buffer);
-	conn_receive(conn);
+	/* The next one is armed behind what is sent: by then the host's next commands may be there. */
+	conn_touch(conn);
 }
 
 /* Payload to its place and one more piece behind it. False when it is not worth it. */

@@ -378,7 +378,10 @@ static void tcp_connected(struct queue *queue)
 
 static void tcp_resume(struct queue *queue)
 {
-	conn_resume(conn_of(queue));
+	struct conn *conn = conn_of(queue);
+
+	conn_resume(conn);
+	conn_touch(conn);
 }
 
 static void tcp_close(struct queue *queue, enum queue_close why)
