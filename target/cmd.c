@@ -94,6 +94,8 @@ enum {
 	AHEAD_BYTES = 8 * CACHE_LINE,
 	/* Reads of a turn. What is more would push out of the CPU's first cache what came before it. */
 	AHEAD_READS = 40,
+	/* Bytes of a write. The hardware sees by then what comes next. */
+	AHEAD_WRITTEN = 16 * CACHE_LINE,
 };
 
 static void fetch_ahead(struct worker *worker, const struct span *data)
@@ -109,6 +111,15 @@ static void fetch_ahead(struct worker *worker, const struct span *data)
 	worker->ahead_reads--;
 	for (uint32_t i = 0; i < MIN(data->len, (uint32_t)AHEAD_BYTES); i += CACHE_LINE)
 		__builtin_prefetch(at + i);
+}
+
+/* What came in a capsule is about to be copied there, and has to have the lines before it can write. */
+static void fetch_for_write(const struct span *data)
+{
+	char *at = span_ptr(data);
+
+	for (uint32_t i = 0; i < MIN(data->len, (uint32_t)AHEAD_WRITTEN); i += CACHE_LINE)
+		__builtin_prefetch(at + i, 1);
 }
 
 /* Read and Write of a backend that has its blocks in memory need no buffer. */
@@ -132,7 +143,9 @@ static bool cmd_map(struct cmd *cmd)
 		io_unmap(cmd);
 		return false;
 	}
-	if (sqe->opcode == NVME_IO_READ)
+	if (cmd->in_capsule)
+		fetch_for_write(&cmd->span0);
+	else if (sqe->opcode == NVME_IO_READ)
 		fetch_ahead(cmd->queue->worker, &cmd->span0);
 	cmd->memory = CMD_MEMORY_MAPPED;
 	cmd->data.n = 1;
