@@ -216,7 +216,8 @@ class Conn:
         return data
 
     def pdu(self):
-        """Receives one PDU and checks everything about it that the specification fixes."""
+        """Receives one PDU and checks everything about it that the specification fixes (hosts trusted HLEN
+        and R2Ts of theirs: CVE-2025-21927, CVE-2025-38264)."""
         common = self.take(8)
         kind, flags, hlen, pdo, plen = struct.unpack("<BBBBI", common)
         if kind not in (ICRESP, C2H_TERM, RSP, C2H_DATA, R2T):
