@@ -126,6 +126,8 @@ tree_configure() {
 		return 0
 	fi
 	mkdir -p "$dir"
+	# Told another compiler than a tree has, cmake forgets all else that it was told.
+	rm -f "$dir/CMakeCache.txt"
 	if ! cmake -S "$sluice_root" -B "$dir" "${args[@]}" >"$dir/configure.log" 2>&1; then
 		tail -n 20 "$dir/configure.log" >&2
 		say "cannot configure $dir: the whole log is $dir/configure.log" >&2

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CVE-2023-5178: queue initialisation that fails frees things twice. A hundred thousand ICReqs: each value
- * of each byte that means something, then any bytes wrong, whole and cut, of hosts that wait for the answer
- * and of hosts that do not. Each gets one answer at most, a right one ICResp, and nothing of them is left.
+ * CVE-2023-5178: queue initialisation that fails frees things twice. A hundred thousand ICReqs: each
+ * value of each byte that means something, then any bytes wrong, whole and cut, of hosts that wait for
+ * the answer and of hosts that do not. Each gets one answer at most, a right one ICResp, and nothing of
+ * them is left.
  */
 #include <stdio.h>
 #include <stdlib.h>
