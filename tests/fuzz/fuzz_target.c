@@ -3,8 +3,9 @@
  * The whole target on the simulated kernel (tests/sim), with hosts that send what they like. The input is
  * a program: connections are opened, given bytes or commands with bytes exchanged, and closed; rings and
  * clock go on; requests of the disks end in any order. Beside the sanitizers and the assertions: memory is
- * accounted for after each turn, nothing of a connection is left when all are closed, a stop ends, and
- * nobody is sent what belongs to somebody else: other hosts' blocks, and memory that nothing was read into.
+ * accounted for after each turn, nothing of a connection is left when all are closed, a stop ends, no
+ * command is answered twice and no PDU comes out of season (witness.h), and nobody is sent what belongs to
+ * somebody else: other hosts' blocks, and memory that nothing was read into.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "target.h"
 #include "transport/tcp/pdu.h"
+#include "witness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,6 +44,7 @@ struct program {
 struct peer {
 	struct sim_sock *sock; /* NULL: there is none */
 	size_t matched;	       /* bytes at the end of what came that begin `foreign` */
+	struct witness witness;
 };
 
 static struct peer peers[CONNECTIONS];
@@ -78,6 +81,7 @@ static void peer_read(struct peer *peer)
 	size_t n;
 
 	while ((n = host_receive(peer->sock, bytes, sizeof(bytes)))) {
+		witness_came(&peer->witness, bytes, n);
 		for (size_t i = 0; i < n; i++) {
 			if (bytes[i] == foreign[peer->matched])
 				peer->matched++;
@@ -100,6 +104,12 @@ static bool peers_read(void)
 		peer_read(&peers[i]);
 	}
 	return any;
+}
+
+static void peer_send(struct peer *peer, const void *bytes, size_t size)
+{
+	witness_sent(&peer->witness, bytes, size);
+	host_send(peer->sock, bytes, size);
 }
 
 static void peer_close(struct peer *peer, bool reset)
@@ -128,7 +138,7 @@ static void send_icreq(struct program *program, struct peer *peer)
 	};
 
 	bytes_exchange(program, (uint8_t *)&pdu, sizeof(pdu));
-	host_send(peer->sock, &pdu, sizeof(pdu));
+	peer_send(peer, &pdu, sizeof(pdu));
 }
 
 /* A capsule with @len bytes of @data behind it. */
@@ -144,8 +154,8 @@ static void send_capsule(struct program *program, struct peer *peer, const void 
 
 	memcpy(&pdu.sqe, sqe, sizeof(pdu.sqe));
 	bytes_exchange(program, (uint8_t *)&pdu, sizeof(pdu));
-	host_send(peer->sock, &pdu, sizeof(pdu));
-	host_send(peer->sock, data, len);
+	peer_send(peer, &pdu, sizeof(pdu));
+	peer_send(peer, data, len);
 }
 
 static void send_connect(struct program *program, struct peer *peer)
@@ -155,7 +165,7 @@ static void send_connect(struct program *program, struct peer *peer)
 		.subnqn = NQN "fuzz",
 		.hostnqn = NQN "host",
 	};
-	uint8_t qid = take(program) & 3, kato = take(program);
+	uint8_t how = take(program), qid = how & 3, kato = take(program);
 	struct nvmf_connect_cmd sqe = {
 		.opcode = NVME_OPCODE_FABRICS,
 		.flags = NVME_PSDT_SGL,
@@ -163,6 +173,7 @@ static void send_connect(struct program *program, struct peer *peer)
 		.sgl = { .len = le32(sizeof(data)), .type = NVME_SGL_DATA_OFFSET },
 		.qid = le16(qid),
 		.sqsize = le16(31),
+		.cattr = how & 0x80 ? NVMF_CATTR_DISABLE_SQFLOW : 0,
 		.kato = le32(kato * 100u),
 	};
 
@@ -221,15 +232,15 @@ static void send_data(struct program *program, struct peer *peer)
 	};
 
 	bytes_exchange(program, (uint8_t *)&pdu, sizeof(pdu));
-	host_send(peer->sock, &pdu, sizeof(pdu));
-	host_send(peer->sock, data, len);
+	peer_send(peer, &pdu, sizeof(pdu));
+	peer_send(peer, data, len);
 }
 
 static void send_raw(struct program *program, struct peer *peer)
 {
 	size_t n = MIN((size_t)take(program), program->left);
 
-	host_send(peer->sock, program->p, n);
+	peer_send(peer, program->p, n);
 	program->p += n;
 	program->left -= n;
 }
