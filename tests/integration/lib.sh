@@ -77,12 +77,12 @@ namespace() {
 }
 
 # target_start
-# Starts the target and waits until both ports serve.
+# Starts the target and waits until both ports serve. TARGET_PROGRAM names another program than sluiced.
 target_start() {
 	local deadline=$((SECONDS + start_timeout_s))
 
 	: >"$work/target.log"
-	"$SLUICE_BUILD/sluiced" --config "$work/sluice.conf" 2>>"$work/target.log" &
+	"$SLUICE_BUILD/${TARGET_PROGRAM:-sluiced}" --config "$work/sluice.conf" 2>>"$work/target.log" &
 	target_pid=$!
 	until grep -q "listening on tcp 127.0.0.1 port $port\$" "$work/target.log" &&
 		grep -qE '(^|: )ready$' "$work/target.log"; do
