@@ -110,6 +110,9 @@ int build_init(struct build *build, struct config *config, struct faults *faults
 {
 	memset(config, 0, sizeof(*config));
 	*build = (struct build){ .config = config, .faults = faults };
+	config->where = calloc(n_settings, sizeof(*config->where));
+	if (!config->where)
+		return -ENOMEM;
 	for (enum section_id i = 0; i < SECTIONS; i++) {
 		if (sections[i].argument)
 			continue;
@@ -351,6 +354,8 @@ void build_set(struct build *build, const struct config_where *where, const char
 	}
 	origin->opening = build->openings;
 	origin->where = *where;
+	if (!sections[build->section].argument)
+		build->config->where[&rows[i] - settings] = *where;
 	origin->bad = !value_set(build, where, &rows[i], value);
 }
 

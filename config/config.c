@@ -262,6 +262,7 @@ void config_free(struct config *config)
 	free(config->subsystems);
 	free(config->namespaces);
 	free(config->referrals);
+	free(config->where);
 	free(config->files);
 	memset(config, 0, sizeof(*config));
 }

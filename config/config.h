@@ -160,6 +160,8 @@ struct config {
 	unsigned n_namespaces;
 	struct config_referral *referrals;
 	unsigned n_referrals;
+	/* Where each setting of the sections that there is one of was set last; by its row. Owned. */
+	struct config_where *where;
 	char **files; /* names of all files read, owned */
 	unsigned n_files;
 };

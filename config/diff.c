@@ -122,12 +122,13 @@ struct compare {
 	struct faults faults;
 };
 
-static struct config_where where_of(const struct compare *c, enum section_id section,
+static struct config_where where_of(const struct compare *c, const struct setting *row,
 				    unsigned index)
 {
-	const void *object = section_object(c->wanted, section, index);
+	const void *object = section_object(c->wanted, row->section, index);
+	const struct config_where *where = &c->wanted->where[row - settings];
 
-	switch (section) {
+	switch (row->section) {
 	case SECTION_NIC:
 		return ((const struct config_nic *)object)->where;
 	case SECTION_SUBSYSTEM:
@@ -135,14 +136,15 @@ static struct config_where where_of(const struct compare *c, enum section_id sec
 	case SECTION_NAMESPACE:
 		return ((const struct config_namespace *)object)->where;
 	default:
-		return (struct config_where){ .file = c->wanted->files[0] };
+		return where->line ? *where :
+				     (struct config_where){ .file = c->wanted->files[0] };
 	}
 }
 
 static void refuse_change(struct compare *c, enum config_policy policy, const struct setting *row,
 			  unsigned was, unsigned now)
 {
-	struct config_where where = where_of(c, row->section, now);
+	struct config_where where = where_of(c, row, now);
 	char *before = value_lines(row, section_object(c->running, row->section, was));
 	char *after = value_lines(row, section_object(c->wanted, row->section, now));
 	char label[SECTION_LABEL_MAX];

@@ -29,8 +29,10 @@ static void set_text(struct control_request *request, const char *key, struct js
 	size_t len = (size_t)json_object_get_string_len(value);
 	const char *given = json_object_get_string(value);
 
-	if (!json_object_is_type(value, json_type_string) || !len)
+	if (!json_object_is_type(value, json_type_string))
 		refuse(request, "\"%s\" is not a text", key);
+	else if (!len)
+		refuse(request, "\"%s\" is empty", key);
 	else if (len >= max || strlen(given) != len)
 		refuse(request, "\"%s\" is longer than %zu bytes, or has a NUL", key, max - 1);
 	else

@@ -162,6 +162,8 @@ static int plan_subsystems(struct plan *plan)
 		const struct config_subsystem *config = &plan->wanted->subsystems[i];
 		struct subsys *subsys;
 
+		if (plan->diff.subsystems[i].changes & CONFIG_CHANGE_HOSTS)
+			subsys_warn(config);
 		if (plan->diff.subsystems[i].was >= 0)
 			continue;
 		subsys = subsys_new(config);

@@ -118,9 +118,11 @@ static int action_parse(const struct rule_text *t, const char *word, struct faul
 		return error_parse(t, word + 6, rule);
 	if (word && !strncmp(word, "delay=", 6))
 		return delay_parse(t, word + 6, rule);
-	if (!word || strcmp(word, "stuck"))
-		return rule_fail(t, "unknown action \"%s\": use error=EIO, delay=50ms or stuck",
-				 word ? word : "");
+	if (!word)
+		return rule_fail(t, "it has no action: use error=EIO, delay=50ms or stuck, in the same "
+				    "rule, such as 'read error=EIO'");
+	if (strcmp(word, "stuck"))
+		return rule_fail(t, "unknown action \"%s\": use error=EIO, delay=50ms or stuck", word);
 	rule->action = FAULT_STUCK;
 	return 0;
 }

@@ -15,27 +15,26 @@
 
 #define DEFAULT_SOCKET "/run/sluice/control.sock"
 
-static void usage(FILE *out)
+static void usage(void)
 {
-	fprintf(out, "usage: sluicectl [--socket PATH] [--json] VERB [ARGUMENT...]\n\nVerbs:\n");
+	printf("usage: sluicectl [--socket PATH] [--json] VERB [ARGUMENT...]\n\nVerbs:\n");
 	for (const struct show *show = shows; show->verb; show++)
-		fprintf(out, "  %-12s %s\n", show->verb, show->help);
-	fprintf(out, "  %-12s %s\n", "top", "what it does each second, until it is ended by q");
+		printf("  %-12s %s\n", show->verb, show->help);
+	printf("  %-12s %s\n", "top", "what it does each second, until it is ended by q");
 	for (const struct act *act = acts; act->verb; act++)
-		fprintf(out, "  %s %s%s%s\n", act->verb, act->arguments,
-			act->arguments[0] ? ": " : "          ", act->help);
-	fprintf(out,
-		"\nOptions:\n"
-		"  --socket PATH  control socket of the daemon (" DEFAULT_SOCKET ")\n"
-		"  --json         print the daemon's reply as it is, one JSON object\n"
-		"  -i, --interval SECONDS  of top: between two looks, 0.1 to 3600 (1)\n"
-		"  -n, --count N  of top: end after N frames\n"
-		"  -b, --batch    of top: one frame after the other, also on a terminal\n"
-		"  --help         print this\n"
-		"  --version      print the version\n"
-		"\n"
-		"Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached or does not answer, "
-		"64 usage.\n");
+		printf("  %s %s%s%s\n", act->verb, act->arguments,
+		       act->arguments[0] ? ": " : "          ", act->help);
+	printf("\nOptions:\n"
+	       "  --socket PATH  control socket of the daemon (" DEFAULT_SOCKET ")\n"
+	       "  --json         print the daemon's reply as it is, one JSON object\n"
+	       "  -i, --interval SECONDS  of top: between two looks, 0.1 to 3600 (1)\n"
+	       "  -n, --count N  of top: end after N frames\n"
+	       "  -b, --batch    of top: one frame after the other, also on a terminal\n"
+	       "  -h, --help     print this\n"
+	       "  --version      print the version\n"
+	       "\n"
+	       "Exit status: 0 done, 1 the daemon refused, 2 it cannot be reached or does not answer, "
+	       "64 usage.\n");
 }
 
 /* What was asked for. */
@@ -115,6 +114,13 @@ static int ask_and_print(const char *socket_path, const struct question *questio
 	return code;
 }
 
+/* Behind what is wrong, which a list of all there is would push from the screen. */
+static int usage_hint(void)
+{
+	fputs("Try sluicectl --help.\n", stderr);
+	return EXIT_USAGE;
+}
+
 /* What the command line asks for. False: that was wrong, and has been said. */
 static bool question_parse(struct question *question, char *const *words, unsigned n)
 {
@@ -152,21 +158,21 @@ enum { OPTIONS_OK = -1 };
 /* Returns OPTIONS_OK, or the exit code after all is said. */
 static int options_parse(struct options *options, int argc, char **argv)
 {
-	enum { OPTION_SOCKET = 1, OPTION_JSON, OPTION_HELP, OPTION_VERSION };
+	enum { OPTION_SOCKET = 1, OPTION_JSON, OPTION_VERSION };
 	static const struct option table[] = {
 		{ "socket", required_argument, NULL, OPTION_SOCKET },
 		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "interval", required_argument, NULL, 'i' },
 		{ "count", required_argument, NULL, 'n' },
 		{ "batch", no_argument, NULL, 'b' },
-		{ "help", no_argument, NULL, OPTION_HELP },
+		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ 0 },
 	};
 	struct top *top = &options->top;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "i:n:b", table, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "i:n:bh", table, NULL)) != -1) {
 		options->of_top |= option == 'i' || option == 'n' || option == 'b';
 		switch (option) {
 		case OPTION_SOCKET:
@@ -191,15 +197,14 @@ static int options_parse(struct options *options, int argc, char **argv)
 		case 'b':
 			top->batch = true;
 			break;
-		case OPTION_HELP:
-			usage(stdout);
+		case 'h':
+			usage();
 			return EXIT_SUCCESS;
 		case OPTION_VERSION:
 			puts("sluicectl " SLUICE_VERSION);
 			return EXIT_SUCCESS;
 		default:
-			usage(stderr);
-			return EXIT_USAGE;
+			return usage_hint();
 		}
 	}
 	return OPTIONS_OK;
@@ -215,10 +220,8 @@ int main(int argc, char **argv)
 
 	if (code != OPTIONS_OK)
 		return code;
-	if (!question_parse(&question, argv + optind, (unsigned)(argc - optind))) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
+	if (!question_parse(&question, argv + optind, (unsigned)(argc - optind)))
+		return usage_hint();
 	if (question.top)
 		return top_run(&options.top);
 	if (options.of_top) {

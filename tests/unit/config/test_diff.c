@@ -160,15 +160,18 @@ static void test_restart(void **state)
 {
 	static const char *const cases[][2] = {
 		{ "[daemon]\nworkers = 3\n[memory]\nper_worker = 8M\n",
-		  "t.conf: 'workers' of [daemon] cannot change while the daemon runs (now \"workers = "
-		  "2\", wanted \"workers = 3\"); restart it" },
+		  "t.conf:2: 'workers' of [daemon] cannot change while the daemon runs (now "
+		  "\"workers = 2\", wanted \"workers = 3\"); restart it" },
 		{ "[daemon]\nworkers = 2\nuser = nobody\n[memory]\nper_worker = 8M\n",
-		  "'user' of [daemon] cannot change" },
+		  "t.conf:3: 'user' of [daemon] cannot change" },
 		{ "[daemon]\nworkers = 2\ncontrol_socket = /run/b\n[memory]\nper_worker = 8M\n",
 		  "'control_socket' of [daemon] cannot change" },
 		{ "[daemon]\nworkers = 2\n[memory]\nper_worker = 16M\n",
 		  "'per_worker' of [memory] cannot change" },
-		{ DAEMON "[metrics]\nport = 9100\n", "'port' of [metrics] cannot change" },
+		{ DAEMON "[metrics]\nport = 9100\n", "t.conf:6: 'port' of [metrics] cannot change" },
+		{ DAEMON "[daemon]\nworkers = 4\n", "t.conf:6: 'workers' of [daemon] cannot change" },
+		/* Where it is no more, no line tells of it. */
+		{ "[daemon]\nworkers = 2\n", "t.conf: 'per_worker' of [memory] cannot change" },
 		{ DAEMON "[nic eth0]\n", "there were 0 sections [nic] and now there are 1" },
 	};
 	char text[2048];

@@ -86,6 +86,7 @@ static void test_refused(void **state)
 		ROW("{\"verb\": \"fault\", \"rules\": \"x\"}\n", "is not a list of at most 8"),
 		ROW("{\"verb\": \"fault\", \"rules\": [1]}\n", "\"rules\" is not a text"),
 		ROW("{\"verb\": \"fault\", \"rules\": [[]]}\n", "\"rules\" is not a text"),
+		ROW("{\"verb\": \"fault\", \"rules\": [\"\"]}\n", "\"rules\" is empty"),
 		ROW("{\"verb\": \"fault\", \"rules\": [1,2,3,4,5,6,7,8,9]}\n",
 		    "is not a list of at most 8"),
 		ROW("{\"verb\": \"log-level\", \"level\": \"12345678901234567890123456789012\"}\n",

@@ -66,7 +66,7 @@ static void nonsense_is_refused(void **state)
 	(void)state;
 	refused("", "unknown operation \"\"");
 	refused("reed error=EIO", "unknown operation \"reed\"");
-	refused("read", "unknown action \"\"");
+	refused("read", "it has no action: use error=EIO");
 	refused("read explode", "unknown action \"explode\"");
 	refused("read stuckk", "unknown action \"stuckk\"");
 	refused("read error=", "unknown error \"\"");
