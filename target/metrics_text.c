@@ -155,9 +155,16 @@ enum value {
 	VALUE_ENTERS,
 	VALUE_WAITS,
 	VALUE_MEMORY_WAITS,
+	VALUE_TIMEOUTS,
 	VALUE_BOUND,
 	VALUE_IN_USE,
 	VALUE_HIGH_WATER,
+	VALUE_PLACED,
+	VALUE_STAGED,
+	VALUE_KERNEL_COPIED,
+	VALUE_STARVED,
+	VALUE_OVERFLOWS,
+	VALUE_CLOSED,
 	VALUES
 };
 
@@ -370,6 +377,12 @@ static const struct family ctrl_families[] = {
 	  VALUE_GRANTED },
 	{ "sluice_controller_bytes", "counter", "bytes", "Bytes that reads and writes moved.",
 	  sample_bytes, VALUE_NONE },
+	{ "sluice_controller_errors", "counter", "",
+	  "Commands of any kind that failed, by status code type and status code.", sample_errors,
+	  VALUE_NONE },
+	{ "sluice_controller_payload_bytes", "counter", "bytes",
+	  "Received payload, used where it had been placed or copied by the CPU.", sample_payload,
+	  VALUE_NONE },
 };
 
 static const struct family worker_families[] = {
@@ -385,9 +398,17 @@ static const struct family worker_families[] = {
 	{ "sluice_worker_waits", "counter", "", "Those that blocked.", sample_value, VALUE_WAITS },
 	{ "sluice_worker_memory_waits", "counter", "", "Commands that waited for a data buffer.",
 	  sample_value, VALUE_MEMORY_WAITS },
+	{ "sluice_worker_host_timeouts", "counter", "",
+	  "Connections that ended because their host did not go on.", sample_value,
+	  VALUE_TIMEOUTS },
 	{ "sluice_worker_commands", "counter", "", "Commands that succeeded.", sample_commands,
 	  VALUE_NONE },
 	{ "sluice_worker_bytes", "counter", "bytes", "Bytes that those moved.", sample_bytes,
+	  VALUE_NONE },
+	{ "sluice_worker_errors", "counter", "",
+	  "Commands that failed, by status code type and status code.", sample_errors, VALUE_NONE },
+	{ "sluice_worker_payload_bytes", "counter", "bytes",
+	  "Received payload, used where it had been placed or copied by the CPU.", sample_payload,
 	  VALUE_NONE },
 };
 
@@ -398,6 +419,23 @@ static const struct family pool_families[] = {
 	  sample_value, VALUE_IN_USE },
 	{ "sluice_pool_high_water_bytes", "gauge", "bytes", "The most that ever was.", sample_value,
 	  VALUE_HIGH_WATER },
+};
+
+static const struct family receive_families[] = {
+	{ "sluice_receive_placed_bytes", "counter", "bytes",
+	  "Received payload that was used where it had been placed.", sample_value, VALUE_PLACED },
+	{ "sluice_receive_staged_bytes", "counter", "bytes",
+	  "Received payload that the CPU copied between buffers.", sample_value, VALUE_STAGED },
+	{ "sluice_receive_kernel_copied_bytes", "counter", "bytes",
+	  "Bytes that the kernel copied to the area, for the NIC had not placed them there.",
+	  sample_value, VALUE_KERNEL_COPIED },
+	{ "sluice_receive_starved", "counter", "", "Times that no chunk was free.", sample_value,
+	  VALUE_STARVED },
+	{ "sluice_receive_overflows", "counter", "", "Times that the completion queue was full.",
+	  sample_value, VALUE_OVERFLOWS },
+	{ "sluice_receive_closed", "counter", "",
+	  "Connections that were closed because they held what the NIC needed.", sample_value,
+	  VALUE_CLOSED },
 };
 
 /* The long ones come last: they are what goes first when there is too much. */
@@ -544,6 +582,7 @@ static void each_worker(struct metrics_text *text, const struct family *family)
 		row.values[VALUE_ENTERS] = peek(worker->loop.stats.enters);
 		row.values[VALUE_WAITS] = peek(worker->loop.stats.waits);
 		row.values[VALUE_MEMORY_WAITS] = peek(worker->stats.memory_waits);
+		row.values[VALUE_TIMEOUTS] = peek(worker->stats.host_timeouts);
 		label_number(row.labels, "worker", i);
 		row_sample(text, family, &row);
 	}
@@ -571,25 +610,70 @@ static uint64_t area_number(struct json_object *area, const char *key)
 	return json_object_get_uint64(json_object_object_get(area, key));
 }
 
-/* Receive areas are described by their transports, for the control socket. */
-static void receive_rows(struct metrics_text *text, const struct family *family, unsigned worker)
+/* Receive areas are described by their transports, for the control socket. NULL without memory. */
+static struct json_object *receive_areas(unsigned worker)
 {
 	struct json_object *areas = json_object_new_array();
 
 	for (unsigned t = 0; areas && transports[t]; t++)
 		if (transports[t]->receive_describe)
 			transports[t]->receive_describe(&workers[worker], areas);
+	return areas;
+}
+
+static const char *area_interface(struct json_object *area)
+{
+	struct json_object *name = json_object_object_get(area, "interface");
+
+	return name ? json_object_get_string(name) : "";
+}
+
+static void receive_pool_rows(struct metrics_text *text, const struct family *family,
+			      unsigned worker)
+{
+	struct json_object *areas = receive_areas(worker);
+
 	for (size_t i = 0; areas && i < json_object_array_length(areas); i++) {
 		struct json_object *area = json_object_array_get_idx(areas, i);
-		struct json_object *name = json_object_object_get(area, "interface");
 		uint64_t chunk = area_number(area, "chunk_bytes");
 
-		pool_row(text, family, worker, "receive", name ? json_object_get_string(name) : "",
+		pool_row(text, family, worker, "receive", area_interface(area),
 			 area_number(area, "chunks") * chunk,
 			 area_number(area, "chunks_held") * chunk,
 			 area_number(area, "chunks_held_max") * chunk);
 	}
 	json_object_put(areas);
+}
+
+/* Transports tell different things: of what one does not know there is no sample. */
+static void each_receive(struct metrics_text *text, const struct family *family)
+{
+	static const char *const keys[VALUES] = {
+		[VALUE_PLACED] = "placed_bytes",
+		[VALUE_STAGED] = "staged_bytes",
+		[VALUE_KERNEL_COPIED] = "kernel_copied_bytes",
+		[VALUE_STARVED] = "starved",
+		[VALUE_OVERFLOWS] = "overflows",
+		[VALUE_CLOSED] = "closed",
+	};
+	const char *key = keys[family->value];
+
+	for (unsigned worker = 0; worker < n_workers; worker++) {
+		struct json_object *areas = receive_areas(worker);
+
+		for (size_t i = 0; areas && i < json_object_array_length(areas); i++) {
+			struct json_object *area = json_object_array_get_idx(areas, i);
+			struct row row = { .labels = "" };
+
+			if (!json_object_object_get(area, key))
+				continue;
+			row.values[family->value] = area_number(area, key);
+			label_number(row.labels, "worker", worker);
+			label_text(row.labels, "interface", area_interface(area));
+			row_sample(text, family, &row);
+		}
+		json_object_put(areas);
+	}
 }
 
 static void each_pool(struct metrics_text *text, const struct family *family)
@@ -607,7 +691,7 @@ static void each_pool(struct metrics_text *text, const struct family *family)
 			pool_row(text, family, i, "bounce", NULL, bound,
 				 bound - (uint64_t)peek(bounce->n_free) * BOUNCE_PIECE,
 				 bound - (uint64_t)peek(bounce->least_free) * BOUNCE_PIECE);
-		receive_rows(text, family, i);
+		receive_pool_rows(text, family, i);
 	}
 }
 
@@ -623,6 +707,7 @@ static const struct scope {
 	{ listener_families, ARRAY_SIZE(listener_families), each_listener },
 	{ worker_families, ARRAY_SIZE(worker_families), each_worker },
 	{ pool_families, ARRAY_SIZE(pool_families), each_pool },
+	{ receive_families, ARRAY_SIZE(receive_families), each_receive },
 	{ ns_families, ARRAY_SIZE(ns_families), each_ns },
 	{ ctrl_families, ARRAY_SIZE(ctrl_families), each_ctrl },
 	{ host_families, ARRAY_SIZE(host_families), each_host },

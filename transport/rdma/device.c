@@ -31,6 +31,7 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 void device_hold(struct rdma_device *device)
 {
 	counter_add(&device->held, 1);
+	counter_set(&device->held_max, MAX(device->held_max, device->held));
 }
 
 void device_let_go(struct rdma_device *device)
@@ -637,6 +638,7 @@ static void device_describe(const struct rdma_device *device, struct json_object
 		{ "chunks", device->n },
 		{ "chunk_bytes", rdma_capsule_bytes() + sizeof(struct nvme_sqe) },
 		{ "chunks_held", counter_get(&device->held) },
+		{ "chunks_held_max", counter_get(&device->held_max) },
 		{ "fragments", counter_get(&device->stats.receives) },
 		{ "bytes", placed + staged },
 		{ "placed_bytes", placed },

@@ -150,6 +150,7 @@ struct rdma_device {
 	unsigned part;
 	uint32_t n;	  /* receives */
 	uint64_t held;	  /* with commands, or in backlogs; of base/counter.h */
+	uint64_t held_max; /* the most that ever were; of base/counter.h */
 	uint64_t headers; /* offset in the area: 64 bytes each */
 	uint64_t data;	  /* offset in the area: rdma_capsule_bytes() each */
 	struct rdma_receive *receives;

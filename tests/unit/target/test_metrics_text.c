@@ -2,6 +2,8 @@
 /* The metrics as text: labels that any host may have chosen, and texts that are too long. */
 #include "io_rig.h"
 
+#include <json-c/json.h>
+
 #include "target/metrics_text.h"
 
 static const char config_text[] = "[listener here]\naddress = 127.0.0.1\nport = 4420\n"
@@ -10,10 +12,30 @@ static const char config_text[] = "[listener here]\naddress = 127.0.0.1\nport = 
 
 static uint8_t data[IO_MAX];
 
+/* Two areas of the first worker: a transport that tells all, and one that knows less. */
+static void areas_describe(const struct worker *worker, struct json_object *array)
+{
+	static const char *const texts[] = {
+		"{\"interface\": null, \"chunks\": 16, \"chunk_bytes\": 4096, \"chunks_held\": 2, "
+		"\"chunks_held_max\": 3, \"placed_bytes\": 11, \"staged_bytes\": 12, "
+		"\"kernel_copied_bytes\": 13, \"starved\": 14, \"overflows\": 15, \"closed\": 16}",
+		"{\"interface\": \"rdma0\", \"chunks\": 8, \"chunk_bytes\": 64, \"chunks_held\": 1, "
+		"\"chunks_held_max\": 5, \"placed_bytes\": 21, \"staged_bytes\": 22}",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(texts) && !worker->index; i++)
+		json_object_array_add(array, json_tokener_parse(texts[i]));
+}
+
 static int group_setup(void **state)
 {
+	static struct transport_ops transport;
+	static const struct transport_ops *const registry[] = { &transport, NULL };
+
 	(void)state;
-	fake_target_start(config_text, 2);
+	transport = fake_transport;
+	transport.receive_describe = areas_describe;
+	fake_target_start_with(config_text, 2, &(struct fake_transports){ .registry = registry });
 	return 0;
 }
 
@@ -107,6 +129,31 @@ static void test_text(void **state)
 	metrics_text_free(&text);
 }
 
+static void test_receive_areas(void **state)
+{
+	struct metrics_text text;
+
+	(void)state;
+	assert_int_equal(metrics_text_build(&text, MAX_METRICS_TEXT), 0);
+	assert_lines(&text);
+#define AREA "{worker=\"0\",interface=\"\"} "
+#define RDMA "{worker=\"0\",interface=\"rdma0\"} "
+	assert_true(has(&text, "sluice_pool_high_water_bytes{worker=\"0\",pool=\"receive\","
+			       "interface=\"rdma0\"} 320\n"));
+	assert_true(has(&text, "sluice_receive_placed_bytes_total" AREA "11\n"));
+	assert_true(has(&text, "sluice_receive_staged_bytes_total" AREA "12\n"));
+	assert_true(has(&text, "sluice_receive_kernel_copied_bytes_total" AREA "13\n"));
+	assert_true(has(&text, "sluice_receive_starved_total" AREA "14\n"));
+	assert_true(has(&text, "sluice_receive_overflows_total" AREA "15\n"));
+	assert_true(has(&text, "sluice_receive_closed_total" AREA "16\n"));
+	assert_true(has(&text, "sluice_receive_placed_bytes_total" RDMA "21\n"));
+	assert_true(has(&text, "sluice_receive_staged_bytes_total" RDMA "22\n"));
+	assert_false(has(&text, "_copied_bytes_total" RDMA));
+	assert_false(has(&text, "_starved_total" RDMA));
+	assert_false(has(&text, "sluice_receive_placed_bytes_total{worker=\"1\""));
+	metrics_text_free(&text);
+}
+
 /* However little room there is, the text is whole, and says what it lacks. */
 static void test_too_long(void **state)
 {
@@ -134,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_receive_areas),
 		cmocka_unit_test(test_too_long),
 	};
 

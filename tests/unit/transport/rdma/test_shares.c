@@ -98,6 +98,7 @@ static void staged_when_half_is_held(void **state)
 	host_release_io(io);
 	assert_int_equal(io->n_sent, HALF + 8);
 	assert_int_equal(device->held, 0);
+	assert_true(device->held_max >= HALF && device->held_max <= device->n);
 	host_complete(io, UINT32_MAX);
 }
 
