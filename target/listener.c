@@ -173,6 +173,16 @@ void listener_lost(struct listener *listener, const char *fmt, ...)
 	listener_wait(listener, -ENODEV);
 }
 
+void listener_log_removed(const struct listener *listener)
+{
+	const struct config_listener *config = listener->config;
+
+	log_info_about(listener_about(listener),
+		       "no longer %s %s %s port %u: listener %s was removed or changed",
+		       role(listener), config->transport, config->address, config->port,
+		       config->name);
+}
+
 static void listener_retry(struct timer *timer)
 {
 	listener_try(container_of(timer, struct listener, retry));

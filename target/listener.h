@@ -105,6 +105,8 @@ static inline void listener_put(struct listener *listener)
 void listener_why(struct listener *listener, const char *fmt, ...) __printf(2, 3);
 /* On its worker, from transport_ops.listen on: the facts are these now. */
 void listener_facts(struct listener *listener, const struct datapath_facts *facts);
+/* Says that it serves no more, for the configuration has it no more. On the main thread. */
+void listener_log_removed(const struct listener *listener);
 /*
  * On its worker: the transport listens no more, because of what @fmt says; it has been given back as by
  * transport_ops.unlisten. The core tries again until it is stopped.

@@ -504,8 +504,10 @@ static bool was_drained(const char *name, struct listener *const *left, unsigned
 static void listeners_begin(const struct plan *plan, struct listener *const *left, unsigned n_left)
 {
 	/* The port of one that leaves may be that of one that comes. */
-	for (unsigned i = 0; i < n_left; i++)
+	for (unsigned i = 0; i < n_left; i++) {
 		listener_settle(left[i], true);
+		listener_log_removed(left[i]);
+	}
 	for (unsigned i = 0; i < plan->n_wishes; i++) {
 		struct listener *listener = plan->listeners[i];
 
@@ -531,6 +533,36 @@ static void namespaces_finish(const struct plan *plan)
 			change_faults_release(ns);
 		ns_look(ns);
 	}
+}
+
+static void log_subsystem(const struct config_subsystem *config, const char *what)
+{
+	log_info_about(log_about(.subsystem = config->nqn), "subsystem %s: %s", config->nqn, what);
+}
+
+static void log_namespace(const struct config_namespace *config, const char *what)
+{
+	log_info_about(log_about(.subsystem = config->subsystem, .nsid = config->nsid),
+		       "namespace %s/%u: %s", config->subsystem, config->nsid, what);
+}
+
+/* By name, so that the log has the story of each; listeners tell their own. */
+static void plan_log_each(const struct plan *plan, const struct config *before)
+{
+	const struct config_diff *diff = &plan->diff;
+
+	for (unsigned i = 0; i < before->n_namespaces; i++)
+		if (!diff->namespace_stays[i])
+			log_namespace(&before->namespaces[i], "removed");
+	for (unsigned i = 0; i < before->n_subsystems; i++)
+		if (!diff->subsystem_stays[i])
+			log_subsystem(&before->subsystems[i], "removed");
+	for (unsigned i = 0; i < plan->wanted->n_subsystems; i++)
+		if (diff->subsystems[i].was < 0)
+			log_subsystem(&plan->wanted->subsystems[i], "added");
+	for (unsigned i = 0; i < plan->wanted->n_namespaces; i++)
+		if (diff->namespaces[i].was < 0)
+			log_namespace(&plan->wanted->namespaces[i], "added");
 }
 
 static void plan_log(const struct plan *plan, unsigned listeners_added, unsigned listeners_removed)
@@ -601,6 +633,7 @@ static void plan_reply(const struct plan *plan, unsigned listeners_added,
 static void plan_apply(struct plan *plan, struct json_object *reply)
 {
 	struct listener *left[LISTENERS_ROOM];
+	const struct config *running = reload_config();
 	struct config *before = state.running;
 	unsigned n_left, n_new = 0;
 
@@ -614,6 +647,7 @@ static void plan_apply(struct plan *plan, struct json_object *reply)
 		discovery_renew();
 	change_end();
 
+	plan_log_each(plan, running);
 	state.running = plan->wanted;
 	free(state.detached);
 	state.detached = plan->detached;
