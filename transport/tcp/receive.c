@@ -391,7 +391,7 @@ size_t conn_received(struct conn *conn, const void *buf, size_t len, const struc
 
 void conn_receive(struct conn *conn)
 {
-	if (conn->rx_armed || conn->state == CONN_DEAD || !list_empty(&conn->zcrx_starved_link))
+	if (conn->rx_armed || conn->state == CONN_DEAD)
 		return;
 	if (conn->state < CONN_TERMINATING && conn->rx.state == RX_JUDGE)
 		return;

@@ -270,7 +270,7 @@ void conn_take_back(struct cmd *cmd);
 size_t conn_received(struct conn *conn, const void *buf, size_t len, const struct span *fragment);
 /* Parses on where it was paused. */
 void conn_resume(struct conn *conn);
-/* Starts a receive unless one is armed, parsing is paused, or it waits for chunks of a receive area. */
+/* Starts a receive unless one is armed or parsing is paused. */
 void conn_receive(struct conn *conn);
 /* Nothing of what the host was asked for is counted on any more. */
 void conn_credit_end(struct conn *conn);
