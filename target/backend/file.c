@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "target/backend/opening.h"
 #include "target/backend/registry.h"
 #include "target/backend/uring.h"
@@ -31,6 +32,7 @@ struct file {
 	bool created;
 	uint64_t before; /* bytes that it had */
 	uint64_t after;	 /* that it was given; 0: it was not grown */
+	bool moved;	 /* its path leads elsewhere, and that was said; any thread */
 };
 
 static struct file *file_of(struct backend *backend)
@@ -371,16 +373,37 @@ static int file_resize(struct backend *backend, const struct config_namespace *c
 	return rc;
 }
 
+/* Somebody may have put another file in its place, or none: the next start would not serve this one. */
+static void file_look_for(struct file *file, const struct stat *opened)
+{
+	const char *path = file->ub.backend.path;
+	struct stat st;
+	bool moved;
+
+	if (strlen(path) + 1 == sizeof(file->ub.backend.path))
+		return; /* too long to be known whole */
+	if (stat(path, &st))
+		moved = errno == ENOENT || errno == ENOTDIR;
+	else
+		moved = st.st_ino != opened->st_ino || st.st_dev != opened->st_dev;
+	if (moved != __atomic_exchange_n(&file->moved, moved, __ATOMIC_RELAXED) && moved)
+		log_warning("%s was removed or replaced while it is served: hosts go on with the file that "
+			    "was opened, but the next start takes what is there then; put it back, or "
+			    "detach and attach the namespace (sluicectl) to change to the new one",
+			    path);
+}
+
 /* Somebody may have grown the file, or cut it. */
 static int file_refresh(struct backend *backend)
 {
-	const struct uring_backend *ub = (const struct uring_backend *)backend;
+	struct file *file = file_of(backend);
 	unsigned shift = backend->limits.block_shift;
 	struct stat st;
 	uint64_t size;
 
-	if (fstat(ub->fd, &st))
+	if (fstat(file->ub.fd, &st))
 		return -ENODEV;
+	file_look_for(file, &st);
 	size = (uint64_t)st.st_size >> shift << shift;
 	if (!size)
 		return -ENODEV;
