@@ -583,7 +583,9 @@ void cmd_complete(struct cmd *cmd, uint16_t status)
 		  TRACE_AT(bytes, cmd->data_len), TRACE_AT(place, cmd->location));
 	cmd->done_ns = queue->worker->loop.now_ns;
 	if (unlikely(status)) {
-		stats_error(&queue->stats.io, status);
+		/* A host that leaves takes its waiting requests with it: that is no fault. */
+		if (status != NVME_SC_ABORTED_SQ_DELETION)
+			stats_error(&queue->stats.io, status);
 		if (cmd->state != CMD_EXECUTING)
 			cmd->fetched_ns = cmd->done_ns;
 		cmd->direction = CMD_DATA_NONE; /* what the buffer holds stays here */

@@ -57,6 +57,7 @@ static void expect_changed(uint32_t bits, unsigned n, const uint32_t *nsids)
 static void test_limit(void **state)
 {
 	struct fake_call more;
+	uint64_t errors;
 
 	(void)state;
 	for (unsigned i = 0; i < MAX_AER; i++)
@@ -65,10 +66,12 @@ static void test_limit(void **state)
 	assert_int_equal(admin_finish(&more), DNR(NVME_SC_AER_LIMIT));
 	for (unsigned i = 0; i < MAX_AER; i++)
 		assert_false(fake_is_done(&events[i]));
-	/* Requests end with the controller; the host is told. */
+	errors = counter_get(&conn.queue.stats.io.errors);
+	/* Requests end with the controller; the host is told, and it is no error. */
 	assert_int_equal(fake_property_set(&conn, NVME_PROP_CC, FAKE_CC & ~NVME_CC_EN), 0);
 	for (unsigned i = 0; i < MAX_AER; i++)
 		assert_int_equal(admin_finish(&events[i]), NVME_SC_ABORTED_SQ_DELETION);
+	assert_int_equal(counter_get(&conn.queue.stats.io.errors), errors);
 }
 
 /* One event, silence until the log is read, then again. */
