@@ -10,8 +10,9 @@
 
 enum { PERMILLE_MEDIAN = 500, PERMILLE_99 = 990 };
 
-/* How much of the times a row has: thousands of queues have no room for buckets. */
+/* How much of the times a row has: buckets of thousands of queues have no room in a reply. */
 enum times_detail { TIMES_BRIEF, TIMES_BUCKETS };
+enum { QUEUES_WITH_BUCKETS = 256 };
 
 /* -------------------------------------------------------------------------------------- counters */
 
@@ -187,7 +188,9 @@ static void put_queue(struct json_object *rows, const struct ctrl *ctrl, const s
 	put_u64(row, "busy", peek(queue->n_busy));
 	put_u64(row, "granted_bytes", queue->ops->granted ? queue->ops->granted(queue) : 0);
 	queue_stats_add(&stats, &queue->stats);
-	put_queue_stats(row, &stats, TIMES_BRIEF);
+	put_queue_stats(row, &stats,
+			json_object_array_length(rows) <= QUEUES_WITH_BUCKETS ? TIMES_BUCKETS :
+										TIMES_BRIEF);
 }
 
 static void put_ctrl(struct json_object *reply, struct ctrl *ctrl)
