@@ -105,7 +105,7 @@ static int run_fault(const struct control_request *request, struct json_object *
 	change_end();
 	change_faults_release(ns);
 	put_u64(reply, "rules", request->n_rules);
-	log_info_about(ns_about(ns), "namespace %s/%u: fails by %u rules from now on", nqn, nsid,
+	log_info_about(ns_about(ns), "namespace %s/%u: fault rules from now on: %u", nqn, nsid,
 		       request->n_rules);
 	return 0;
 }

@@ -530,7 +530,7 @@ static void serve(int signal_fd)
 
 			if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
 				continue;
-			log_info("got signal %u", info.ssi_signo);
+			log_info("got SIG%s", sigabbrev_np((int)info.ssi_signo));
 			if (info.ssi_signo != SIGHUP)
 				return;
 			hang_up();

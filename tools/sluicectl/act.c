@@ -65,7 +65,7 @@ static void print_fault(const struct json_object *reply, char *const *arguments,
 	struct json_object *rules = NULL;
 
 	json_object_object_get_ex(reply, "rules", &rules);
-	fprintf(out, "%s fails by %" PRIu64 " rules\n", arguments[0],
+	fprintf(out, "%s: fault rules: %" PRIu64 "\n", arguments[0],
 		json_object_get_uint64(rules));
 }
 
