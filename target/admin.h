@@ -82,6 +82,8 @@ uint64_t discovery_genctr(void);
  * bytes, to be freed by the caller. 0 or -ENOMEM.
  */
 int discovery_build_log(const struct queue *queue, void **log, size_t *len);
+/* Most that it takes, for the bound announced. */
+size_t discovery_log_bytes(void);
 
 /* ---------------------------------------------------------------------------------- identify.c */
 

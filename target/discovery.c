@@ -187,15 +187,22 @@ static void add_referral(struct nvmf_discovery_log *log, uint64_t *n,
 		      referral->port);
 }
 
+size_t discovery_log_bytes(void)
+{
+	unsigned n_referrals = the_config ? the_config->n_referrals : 0;
+
+	return sizeof(struct nvmf_discovery_log) +
+	       sizeof(struct nvmf_discovery_entry) *
+		       (1 + (size_t)n_listeners * n_subsystems + n_referrals);
+}
+
 int discovery_build_log(const struct queue *queue, void **out, size_t *len)
 {
 	unsigned n_referrals = the_config ? the_config->n_referrals : 0;
 	struct nvmf_discovery_log *log;
 	uint64_t open, n = 0;
 
-	log = calloc(1,
-		     sizeof(*log) + sizeof(log->entries[0]) *
-					    (1 + (size_t)n_listeners * n_subsystems + n_referrals));
+	log = calloc(1, discovery_log_bytes());
 	if (!log)
 		return -ENOMEM;
 	log->genctr = le64(picture_refresh(&open));

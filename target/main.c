@@ -18,6 +18,7 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/log_journal.h"
 #include "config/config.h"
@@ -25,6 +26,7 @@
 #include "target/backend/drive_helper.h"
 #include "target/claim.h"
 #include "target/control.h"
+#include "target/ctrl.h"
 #include "target/listener.h"
 #include "target/metrics.h"
 #include "target/privilege.h"
@@ -135,6 +137,7 @@ struct memory_bound {
 /* The most memory that the configuration lets the daemon take. */
 static void memory_bound(const struct config *config, struct memory_bound *bound)
 {
+	uint64_t host = heap_bytes(sizeof(struct stats_host) + NVME_NQN_MAX + 1), connection = 0;
 	unsigned depth = MIN_ADMIN_DEPTH;
 
 	*bound = (struct memory_bound){
@@ -143,16 +146,18 @@ static void memory_bound(const struct config *config, struct memory_bound *bound
 	for (unsigned i = 0; i < config->n_subsystems; i++)
 		depth = MAX(depth, config->subsystems[i].max_queue_depth);
 	for (unsigned t = 0; transports[t]; t++) {
-		uint64_t each = transports[t]->connection_bytes(depth);
-
+		connection = MAX(connection, transports[t]->connection_bytes(depth));
 		bound->fixed += n_workers * transports[t]->worker_bytes();
-		bound->connections =
-			MAX(bound->connections, each * config->daemon.max_connections);
 	}
+	/* Each may be the admin queue of a controller, of a host that has no other. */
+	connection += heap_bytes(sizeof(struct ctrl)) + host;
+	bound->connections = connection * config->daemon.max_connections;
+	bound->fixed += (config->n_subsystems + 1ull) * MAX_STATS_HOSTS_GONE * host;
 	for (unsigned w = 0; w < n_workers; w++)
 		bound->fixed += (uint64_t)LOOP_SQ_ENTRIES * sizeof(struct io_uring_sqe) +
 				(uint64_t)LOOP_CQ_ENTRIES * sizeof(struct io_uring_cqe) +
-				(workers[w].memory.bounce ? workers[w].bounce.area.size : 0);
+				(workers[w].memory.bounce ? workers[w].bounce.area.size : 0) +
+				heap_bytes(discovery_log_bytes());
 	for (unsigned i = 0; i < n_namespaces; i++)
 		bound->fixed +=
 			namespaces[i]->backend->memory_bytes + n_workers * sizeof(struct ns_stats);
@@ -675,6 +680,7 @@ int main(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	heap_init();
 	transport_register_all(transport_registry);
 	if (config_load(&config, options.config, print_fault, NULL))
 		return EXIT_CONFIG;

@@ -3,6 +3,7 @@
 #ifndef SLUICE_TARGET_QUEUE_H
 #define SLUICE_TARGET_QUEUE_H
 
+#include "base/heap.h"
 #include "base/log_about.h"
 #include "target/cmd.h"
 #include "target/stats.h"
@@ -101,6 +102,13 @@ void queue_fini(struct queue *queue);
 static inline size_t queue_slot_bytes(size_t cmd_size)
 {
 	return align_up(cmd_size, CACHE_LINE);
+}
+
+/* Most that @depth of them take, for the bound announced. */
+static inline uint64_t queue_slots_bytes(unsigned depth, size_t cmd_size)
+{
+	return heap_bytes(depth * queue_slot_bytes(cmd_size)) +
+	       heap_bytes(depth * sizeof(struct cmd *));
 }
 
 /* Makes @depth slots (Connect knows how many). 0 or -ENOMEM. */

@@ -143,9 +143,9 @@ static uint64_t rdma_worker_bytes(void)
 
 static uint64_t rdma_connection_bytes(unsigned depth)
 {
-	return setup.wanted ? sizeof(struct rdma_queue) +
-				      depth * (queue_slot_bytes(sizeof(struct rdma_cmd)) +
-					       sizeof(struct cmd *) + 2ull * 2 * RDMA_ENTRY_BYTES) :
+	return setup.wanted ? heap_bytes(sizeof(struct rdma_queue)) +
+				      queue_slots_bytes(depth, sizeof(struct rdma_cmd)) +
+				      depth * 2ull * 2 * RDMA_ENTRY_BYTES :
 			      0;
 }
 

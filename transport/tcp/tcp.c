@@ -73,8 +73,9 @@ static uint64_t tcp_worker_bytes(void)
 
 static uint64_t tcp_connection_bytes(unsigned depth)
 {
-	return sizeof(struct conn) + (tcp_queues_bytes() ? TCP_ZCRX_RECEIVE : 0) +
-	       depth * (queue_slot_bytes(sizeof(struct tcp_cmd)) + sizeof(struct cmd *));
+	return heap_bytes(sizeof(struct conn)) +
+	       (tcp_queues_bytes() ? heap_bytes(TCP_ZCRX_RECEIVE) : 0) +
+	       queue_slots_bytes(depth, sizeof(struct tcp_cmd));
 }
 
 static void tcp_flush(struct worker *worker)
