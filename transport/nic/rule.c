@@ -229,6 +229,12 @@ static int places_read(int fd, const char *name, uint32_t count, struct ethtool_
 	return rc;
 }
 
+/* It has gone meanwhile, or the driver cannot show it. Any other error says nothing about the rule. */
+static bool rule_is_none(int rc)
+{
+	return rc == -ENOENT || rc == -EINVAL || rc == -EOPNOTSUPP;
+}
+
 int nic_rules_read(int fd, const char *name, struct nic_rules *rules)
 {
 	struct ethtool_rxnfc count = { .cmd = ETHTOOL_GRXCLSRLCNT }, *list;
@@ -242,12 +248,19 @@ int nic_rules_read(int fd, const char *name, struct nic_rules *rules)
 	rc = places_read(fd, name, count.rule_cnt, &list);
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; i < list->rule_cnt; i++) {
+	for (uint32_t i = 0; i < list->rule_cnt && !rc; i++) {
 		struct ethtool_rxnfc one = { .cmd = ETHTOOL_GRXCLSRULE };
 
 		one.fs.location = list->rule_locs[i];
-		if (ethtool_call(fd, name, &one) == 0)
+		rc = ethtool_call(fd, name, &one);
+		if (!rc)
 			rules->rule[rules->n++] = nic_rule_decode(&one);
+		else if (rule_is_none(rc))
+			rc = 0;
+	}
+	if (rc) {
+		free(list);
+		return rc;
 	}
 	rules->any_place = count.data & RX_CLS_LOC_SPECIAL;
 	rules->places = (uint32_t)list->data;
