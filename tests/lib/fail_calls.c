@@ -4,18 +4,21 @@
  * of memory, descriptors, threads or room in a ring, one does. In the environment:
  *
  *   FAIL_CALL=N       the Nth one, from 1 on, counted over all threads, without those whose number
- *                     differs much from run to run: what submits to a ring, and json-c's, of which a
- *                     report of statistics makes as many as it has buckets to show
+ *                     differs much from run to run: what submits to a ring or to an RDMA device, and
+ *                     json-c's, of which a report of statistics makes as many as it has buckets to show
  *   FAIL_CALL=NAME:N  the Nth call of that function
  *   FAIL_CALL=json_:N the Nth call of any of json-c's
  *   FAIL_LIST=PATH    the name of each but those that submit is appended there, a line a call
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <infiniband/verbs.h>
 #include <liburing.h>
 #include <json-c/json.h>
+#include <libmnl/libmnl.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <rdma/rdma_cma.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,6 +27,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -31,6 +35,8 @@
 #include <unistd.h>
 
 #define JSON "json_"
+
+enum { IOCTL_OF_DISKS = 0x12 /* BLKGETSIZE64 and the like (linux/fs.h) */ };
 
 static unsigned long fail_call, calls;
 static char fail_name[64];
@@ -49,11 +55,17 @@ __attribute__((constructor)) static void fail_init(void)
 		list_fd = (open)(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
+static bool begins(const char *name, const char *with)
+{
+	return !strncmp(name, with, strlen(with));
+}
+
 /* Counts a call of @name: is it the one? */
 static bool fails(const char *name)
 {
-	bool json = !strncmp(name, JSON, strlen(JSON)), counted;
-	bool submits = !strncmp(name, "io_uring_submit", 15);
+	bool json = begins(name, JSON), counted;
+	bool submits = begins(name, "io_uring_submit") || begins(name, "ibv_post_") ||
+		       !strcmp(name, "ibv_poll_cq") || !strcmp(name, "ibv_req_notify_cq");
 	unsigned long n;
 	char line[64];
 	int len;
@@ -144,6 +156,64 @@ CALL(int, io_uring_submit_and_wait_timeout,
       sigset_t *mask),
      (ring, cqe, n, time, mask), -EAGAIN, 0)
 
+/* Of a NIC's queue whose payload goes to memory of ours, and of dma-bufs; and what it is set up by. */
+CALL(struct mnl_socket *, mnl_socket_open, (int bus), (bus), NULL, EMFILE)
+CALL(ssize_t, mnl_socket_sendto, (const struct mnl_socket *nl, const void *request, size_t len),
+     (nl, request, len), -1, ENOBUFS)
+CALL(ssize_t, mnl_socket_recvfrom, (const struct mnl_socket *nl, void *answer, size_t room),
+     (nl, answer, room), -1, ENOBUFS)
+CALL(int, io_uring_register, (unsigned fd, unsigned op, const void *arg, unsigned n),
+     (fd, op, arg, n), -ENOMEM, 0)
+
+CALL(struct rdma_event_channel *, rdma_create_event_channel, (void), (), NULL, EMFILE)
+CALL(int, rdma_create_id,
+     (struct rdma_event_channel *channel, struct rdma_cm_id **id, void *context,
+      enum rdma_port_space space),
+     (channel, id, context, space), -1, ENOMEM)
+CALL(int, rdma_bind_addr, (struct rdma_cm_id *id, struct sockaddr *addr), (id, addr), -1, ENOMEM)
+CALL(int, rdma_set_option, (struct rdma_cm_id *id, int level, int name, void *value, size_t len),
+     (id, level, name, value, len), -1, ENOMEM)
+CALL(int, rdma_listen, (struct rdma_cm_id *id, int backlog), (id, backlog), -1, ENOMEM)
+CALL(int, rdma_get_cm_event, (struct rdma_event_channel *channel, struct rdma_cm_event **event),
+     (channel, event), -1, ENOMEM)
+CALL(int, rdma_migrate_id, (struct rdma_cm_id *id, struct rdma_event_channel *channel),
+     (id, channel), -1, ENOMEM)
+CALL(int, rdma_init_qp_attr, (struct rdma_cm_id *id, struct ibv_qp_attr *attr, int *mask),
+     (id, attr, mask), -1, ENOMEM)
+CALL(int, rdma_accept, (struct rdma_cm_id *id, struct rdma_conn_param *param), (id, param), -1,
+     ENOMEM)
+CALL(int, rdma_reject, (struct rdma_cm_id *id, const void *data, uint8_t len), (id, data, len), -1,
+     ENOMEM)
+CALL(int, rdma_disconnect, (struct rdma_cm_id *id), (id), -1, ENOMEM)
+CALL(int, rdma_notify, (struct rdma_cm_id *id, enum ibv_event_type event), (id, event), -1, ENOMEM)
+CALL(struct ibv_context **, rdma_get_devices, (int *n), (n), NULL, ENOMEM)
+
+CALL(struct ibv_device **, ibv_get_device_list, (int *n), (n), NULL, ENOMEM)
+CALL(int, ibv_query_device, (struct ibv_context *verbs, struct ibv_device_attr *attr),
+     (verbs, attr), ENOMEM, ENOMEM)
+CALL(struct ibv_pd *, ibv_alloc_pd, (struct ibv_context *verbs), (verbs), NULL, ENOMEM)
+CALL(struct ibv_comp_channel *, ibv_create_comp_channel, (struct ibv_context *verbs), (verbs),
+     NULL, EMFILE)
+CALL(struct ibv_cq *, ibv_create_cq,
+     (struct ibv_context *verbs, int n, void *context, struct ibv_comp_channel *channel,
+      int vector),
+     (verbs, n, context, channel, vector), NULL, ENOMEM)
+CALL(int, ibv_resize_cq, (struct ibv_cq *cq, int n), (cq, n), ENOMEM, ENOMEM)
+CALL(struct ibv_srq *, ibv_create_srq, (struct ibv_pd *pd, struct ibv_srq_init_attr *attr),
+     (pd, attr), NULL, ENOMEM)
+CALL(struct ibv_mr *, ibv_reg_mr, (struct ibv_pd *pd, void *at, size_t len, int access),
+     (pd, at, len, access), NULL, ENOMEM)
+CALL(struct ibv_mr *, ibv_reg_mr_iova2,
+     (struct ibv_pd *pd, void *at, size_t len, uint64_t iova, unsigned access),
+     (pd, at, len, iova, access), NULL, ENOMEM)
+CALL(struct ibv_mr *, ibv_reg_dmabuf_mr,
+     (struct ibv_pd *pd, uint64_t offset, size_t len, uint64_t iova, int fd, int access),
+     (pd, offset, len, iova, fd, access), NULL, ENOMEM)
+CALL(struct ibv_qp *, ibv_create_qp, (struct ibv_pd *pd, struct ibv_qp_init_attr *attr),
+     (pd, attr), NULL, ENOMEM)
+CALL(int, ibv_modify_qp, (struct ibv_qp *qp, struct ibv_qp_attr *attr, int mask), (qp, attr, mask),
+     ENOMEM, ENOMEM)
+
 CALL(struct json_object *, json_object_new_object, (void), (), NULL, ENOMEM)
 CALL(struct json_object *, json_object_new_array, (void), (), NULL, ENOMEM)
 CALL(struct json_object *, json_object_new_string, (const char *text), (text), NULL, ENOMEM)
@@ -181,4 +251,63 @@ int __wrap_openat(int dir, const char *path, int flags, ...)
 	if (fails("openat"))
 		return errno = EMFILE, -1;
 	return __real_openat(dir, path, flags, mode);
+}
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+/* What disks are asked for needs no memory: there, an error says that they are gone. */
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	if (_IOC_TYPE(request) != IOCTL_OF_DISKS && fails("ioctl"))
+		return errno = ENOMEM, -1;
+	return __real_ioctl(fd, request, arg);
+}
+
+/* What submits to a device, and what takes in its completions, are functions of its driver. */
+static struct ibv_context_ops driver;
+
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+	if (fails("ibv_post_send"))
+		return *bad = wr, ENOMEM;
+	return driver.post_send(qp, wr, bad);
+}
+
+static int post_srq_recv(struct ibv_srq *srq, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+	if (fails("ibv_post_srq_recv"))
+		return *bad = wr, ENOMEM;
+	return driver.post_srq_recv(srq, wr, bad);
+}
+
+static int poll_cq(struct ibv_cq *cq, int n, struct ibv_wc *wcs)
+{
+	return fails("ibv_poll_cq") ? -ENOMEM : driver.poll_cq(cq, n, wcs);
+}
+
+static int req_notify_cq(struct ibv_cq *cq, int solicited)
+{
+	return fails("ibv_req_notify_cq") ? ENOMEM : driver.req_notify_cq(cq, solicited);
+}
+
+struct ibv_context *__real_ibv_open_device(struct ibv_device *device);
+struct ibv_context *__wrap_ibv_open_device(struct ibv_device *device);
+
+/* All devices are of one driver. */
+struct ibv_context *__wrap_ibv_open_device(struct ibv_device *device)
+{
+	struct ibv_context *verbs;
+
+	if (fails("ibv_open_device"))
+		return errno = ENOMEM, NULL;
+	verbs = __real_ibv_open_device(device);
+	if (!verbs)
+		return NULL;
+	driver = verbs->ops;
+	verbs->ops.post_send = post_send;
+	verbs->ops.post_srq_recv = post_srq_recv;
+	verbs->ops.poll_cq = poll_cq;
+	verbs->ops.req_notify_cq = req_notify_cq;
+	return verbs;
 }
