@@ -18,7 +18,7 @@ source /h/settings
 export PATH=/h/bin:$PATH
 
 transport=tcp
-[[ $case_name != *@* ]] || transport=${case_name##*@}
+[[ $case_name != *@rdma ]] || transport=rdma
 declare -A addresses=([tcp]=127.0.0.1 [rdma]=10.9.0.1)
 address=${addresses[$transport]}
 port=4420
@@ -27,9 +27,11 @@ rdma_links=(d0 d1)
 rdma_devices=(rxe0 rxe1)
 rdma_host_address=10.9.0.2
 rdma_address6=fd00:9::1
-# What all that is sent over a transport passes through.
+# What all that is sent over a transport passes through, and at the host, when that has a network of its
+# own: wire_far.
 declare -A wires=([tcp]=lo [rdma]="${rdma_links[*]}")
-# RDMA in software takes more of the processor: over it, a case moves so many times less data.
+wire_far=""
+# RDMA in software takes more of the processor: over it, as by NICs in software, a case moves so many times less data.
 less=1
 [ "$transport" = tcp ] || less=2
 nqn=nqn.2026-11.io.sluice:vm
@@ -46,6 +48,8 @@ past_end="LBA Out of Range"
 ctrl="" device=""
 # what makes a command one of the host's: nothing while it lives where the target does
 host_prefix=()
+# what starts the daemon, as prlimit: nothing
+target_prefix=()
 
 # ---------------------------------------------------------------- words
 
@@ -182,21 +186,24 @@ transport_down() {
 	done
 }
 
+# wire_queue TRANSPORT add|del [tc's words]: what all that is sent over it has to wait in.
+wire_queue() {
+	local link verb=$2 kind=$1
+	shift 2
+
+	for link in ${wires[$kind]}; do
+		tc qdisc "$verb" dev "$link" root "$@"
+	done
+	[ -z "$wire_far" ] || "${host_prefix[@]}" tc qdisc "$verb" dev "$wire_far" root "$@"
+}
+
 # wire_cut TRANSPORT: from now on nothing that is sent over it arrives, and nobody is told.
 wire_cut() {
-	local link
-
-	for link in ${wires[$1]}; do
-		tc qdisc add dev "$link" root netem loss 100%
-	done
+	wire_queue "$1" add netem loss 100%
 }
 
 wire_mend() {
-	local link
-
-	for link in ${wires[$1]}; do
-		tc qdisc del dev "$link" root
-	done
+	wire_queue "$1" del
 }
 
 # listening TRANSPORT: somebody does, on the port. RDMA's ports are none of the sockets'.
@@ -327,7 +334,7 @@ sluice_start() {
 
 	sluice_config >"$run/sluice.conf"
 	before=$(starts)
-	"$@" sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
+	"$@" "${target_prefix[@]}" sluiced --config "$run/sluice.conf" </dev/null >>"$run/sluiced.log" 2>&1 &
 	target_pid=$!
 	retry 60 sluice_ready "${before:-0}"
 }

@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # targets: sluice
 # transports: tcp rdma
+# rungs: premapped fixed plain zerocopy
 # timeout_s: 400
 # kernel_args: dma_debug=off
 # One namespace's disk is slow, fails in places, and then does not answer at all, while its host writes
 # with data in capsules and without: what it does not write is as it was, what it does is right, and the
 # other namespace's host gets the receives and buffers that it needs.
 
-# shellcheck source=tests/vm/lib/datapath.sh
-source /h/lib/datapath.sh
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 # shellcheck source=tests/vm/lib/bad_disk.sh
 source /h/lib/bad_disk.sh
+case $case_rung in
+fixed | plain) bad_rung=$case_rung ;;
+esac
 
 moved() {
 	[ "$(storage_bytes_of 1)" -gt "$1" ]
@@ -39,7 +43,6 @@ goes_on() {
 	kill -0 "$steady_pid" 2>/dev/null || steady_failed
 }
 
-mkdir -p "$run/sluice.conf.d"
 [ "$transport" = tcp ] || printf '[memory]\nreceive = 4M\n' >"$run/sluice.conf.d/receive.conf"
 bad_start "fault = write stuck lba=65536-131071"
 
@@ -64,3 +67,7 @@ goes_on
 # whether or not the host has given them up and sent them again meanwhile
 retry 90 bad_busy_is $most
 steady_end
+rung_assert
+rung_assert 2
+# or the host would wait long for what is stuck, to let go of its controller
+target_kill

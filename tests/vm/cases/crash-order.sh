@@ -1,12 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # transports: tcp rdma
+# rungs: fixed plain
 # targets: sluice
 # timeout_s: 300
 # Whatever a host was told is on the disk is there if the power fails at that moment: a device that logs
 # what is written to the drive, and in which order, is played back up to each answered Flush and each
-# answered write with FUA. Blocks that are in the drive's cache at that moment are lost.
+# answered write with FUA. Blocks that are in the drive's cache at that moment are lost. That device takes
+# no dma-bufs, and so nothing where a NIC has placed it: all that would be copied.
 
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 # shellcheck source=tests/vm/lib/stack.sh
 source /h/lib/stack.sh
 
@@ -23,6 +27,7 @@ assert_eq "FUA of the host's disk" 1 "$(cat "/sys/block/${device##*/}/queue/fua"
 
 note "writing"
 python3 -B /h/lib/crash_order.py write "$device" crash "$run/answered"
+rung_assert 1 fixed
 host_disconnect "$nqn"
 target_stop
 dm_remove crash

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # transports: tcp rdma
+# rungs: premapped plain zerocopy
 # targets: sluice
 # kernel_args: dma_debug=off
 # boot: own
@@ -8,15 +9,15 @@
 # A drive is taken away while its memory is registered and I/O is under way: its namespace fails, the
 # other one goes on; with the drive back, a new start serves it by the dma-buf again.
 
-# shellcheck source=tests/vm/lib/datapath.sh
-source /h/lib/datapath.sh
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 
 config_reset
 subsystem_add "$nqn"
 namespace_add "$nqn" 1 "$drive0"
 namespace_add "$nqn" 2 "$drive1"
 target_start
-premapped_or_skip
+rung_ready
 host_connect "$nqn"
 namespace_wait "$nqn" 2
 lost=$device
@@ -32,8 +33,7 @@ echo 1 >"$slot/remove"
 retry 60 grep -q "namespace $nqn/2: $drive1 is gone" "$run/sluiced.log"
 note "the other one goes on"
 fio_verify "$device"
-storage_get
-assert_eq "storage rung of what is left (why: $why)" dmabuf-vectored "$rung"
+rung_assert
 kill -0 "$target_pid" || fail "sluiced ended"
 
 host_disconnect "$nqn"
@@ -51,7 +51,8 @@ config_reset
 subsystem_add "$nqn"
 namespace_add "$nqn" 1 "$(drive_path ssd1)"
 target_start
-premapped_or_skip
+rung_ready
 host_connect "$nqn"
 namespace_wait "$nqn" 1
 fio_verify "$device"
+rung_assert

@@ -1,17 +1,20 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # transports: tcp rdma
+# rungs: premapped plain zerocopy
 # targets: sluice
 # timeout_s: 240
 # The file system below a sparse namespace is full: writes that need room fail, what is there can be read
 # and written, the other namespace does not notice, and with room again all is as it was.
+
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 
 config_reset
 subsystem_add "$nqn"
 namespace_add "$nqn" 1 "$drive0"
 mkfs.ext4 -q -F "$drive1" 64M
 mount "$drive1" "$mnt"
-mkdir -p "$run/sluice.conf.d"
 printf '[namespace %s/2]\nbackend = file\npath = %s/disk\nsize = 128M\n' "$nqn" "$mnt" \
 	>"$run/sluice.conf.d/file.conf"
 target_start
@@ -44,6 +47,9 @@ rm -f "$mnt/ballast" "$mnt/rest"
 # it is there when the journal says so
 sync -f "$mnt"
 fio_verify "$sparse" --offset=64M --size=8M
+rung_assert
+# a file takes no dma-bufs; what a NIC has placed is in pieces, which cannot go by registered buffers then
+[ "$case_rung" = zerocopy ] || rung_assert 2 fixed
 target_stop
 # the ring lets go of the file a little later
 retry 30 umount "$mnt"

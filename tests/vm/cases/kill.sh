@@ -1,10 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # transports: tcp rdma
+# rungs: premapped plain zerocopy
 # timeout_s: 240
 # The target is killed in the middle of verified I/O and comes back, again and again: the host waits, sees
 # no error, and every block is right, with nothing of before on what was written later.
 
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 # shellcheck source=tests/vm/lib/rewrite.sh
 source /h/lib/rewrite.sh
 
@@ -23,3 +26,4 @@ for ((i = 1; i <= cycles; i++)); do
 	note "$i of $cycles"
 done
 rewrite_end
+rung_assert

@@ -1,11 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # transports: tcp rdma
+# rungs: premapped plain zerocopy
 # targets: sluice
 # timeout_s: 300
 # In a control group with too little memory there is no start, and the reason names the group. With enough
 # the target stays within it. What happens when the limit sinks below what it has is up to the kernel:
 # squeezed, it goes on; killed, it comes back, and its host has lost nothing.
+
+# shellcheck source=tests/vm/lib/rungs.sh
+source /h/lib/rungs.sh
 
 group=/sys/fs/cgroup/sluice
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -28,7 +32,6 @@ event() {
 config_reset
 subsystem_add "$nqn"
 namespace_add "$nqn" 1 "$drive0"
-mkdir -p "$run/sluice.conf.d"
 printf '%s\n' "[daemon]" "workers = 1" >"$run/sluice.conf.d/one.conf"
 # receives for all commands that 16 queues may have outstanding, and as many that wait, on each device
 [ "$transport" = tcp ] || printf '[memory]\nreceive = 36M\n' >"$run/sluice.conf.d/receive.conf"
@@ -46,8 +49,8 @@ echo 128M >"$group/memory.max"
 start_inside
 host_connect "$nqn"
 namespace_wait "$nqn" 1
-fio_verify "$device" --size=8M
-fio_verify "$device" --size=8M --bs=128k --iodepth=32
+fio_verify "$device" --size=$((8 / less))M
+fio_verify "$device" --size=$((8 / less))M --bs=128k --iodepth=32
 announced=$(sluicectl --socket "$run/control.sock" --json status |
 	jq '.. | objects | .announced_bytes // empty')
 peak=$(cat "$group/memory.peak")
@@ -60,7 +63,7 @@ note "squeezed"
 # no page of its areas can be given back, and connections take more
 echo $(($(cat "$group/memory.current") - (1 << 20))) >"$group/memory.high"
 fio_verify "$device" --size=4M
-sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --time 1
+"${host_prefix[@]}" sluice-bench --transport "$transport" --connect "$address:$port" --nqn "$nqn" --queues 16 --time 1
 assert_ge "times over memory.high" 1 "$(event high)"
 echo max >"$group/memory.high"
 
@@ -87,4 +90,5 @@ start_inside
 retry 30 ctrl_live
 wait "$fio"
 fio_verify "$device" --size=1M
+rung_assert
 target_stop

@@ -16,19 +16,20 @@
 
 rung="" why="" steady_pid=""
 
-# Of the namespace with NSID 1.
+# storage_get [NSID]: of the first namespace with it, or with NSID 1.
 storage_get() {
 	local storage
 	storage=$(sluicectl --socket "$run/control.sock" --json datapath |
-		jq -c ".namespaces[] | select(.nsid == 1) | .storage")
+		jq -c --argjson nsid "${1:-1}" \
+			"[.namespaces[] | select(.nsid == \$nsid)][0].storage")
 	rung=$(json_get "$storage" .rung)
 	why=$(json_get "$storage" .why_not_better)
 }
 
-# Meanwhile a host that is at it must go on.
+# storage_is RUNG [NSID]: meanwhile a host that is at it must go on.
 storage_is() {
 	[ -z "$steady_pid" ] || kill -0 "$steady_pid" 2>/dev/null || steady_failed
-	storage_get
+	storage_get "${2:-1}"
 	[ "$rung" = "$1" ]
 }
 
