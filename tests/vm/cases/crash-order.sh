@@ -7,7 +7,8 @@
 # Whatever a host was told is on the disk is there if the power fails at that moment: a device that logs
 # what is written to the drive, and in which order, is played back up to each answered Flush and each
 # answered write with FUA. Blocks that are in the drive's cache at that moment are lost. That device takes
-# no dma-bufs, and so nothing where a NIC has placed it: all that would be copied.
+# no dma-bufs, and so nothing where a NIC has placed it: all that would be copied. The case crash-commands is
+# about those.
 
 # shellcheck source=tests/vm/lib/rungs.sh
 source /h/lib/rungs.sh
