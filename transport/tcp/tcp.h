@@ -241,7 +241,7 @@ int conn_buffer_share(uint64_t area_bytes);
 void conn_buffer_widen(const struct conn *conn);
 /* Something changed: look at it at the end of the turn. */
 void conn_touch(struct conn *conn);
-/* The end of a turn: sends, moves through the closing states. */
+/* The end of a turn: sends, receives on behind that, moves through the closing states. */
 void conn_turn(struct conn *conn);
 /* No more bytes either way; everything is freed once the ring holds nothing of it. */
 void conn_dead(struct conn *conn);

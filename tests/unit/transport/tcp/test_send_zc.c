@@ -91,16 +91,26 @@ static int rig_close(void **state)
 	return 0;
 }
 
+/* Nothing comes: receives would be among the requests of the ring. */
+static void arm_none(struct conn *conn)
+{
+	(void)conn;
+}
+
 static struct conn *conn_make(void)
 {
+	static struct byte_source source;
 	struct conn *conn = calloc(1, sizeof(*conn));
+
+	source = source_recv;
+	source.arm = arm_none;
 
 	queue_init(&conn->queue, &tcp_transport, &rig->listener, &rig->worker, &conn->slot0.cmd);
 	assert_int_equal(queue_set_depth(&conn->queue, DEPTH), 0);
 	conn->tcp = &rig->tcp;
 	conn->fd = -1;
 	conn->c2h_pdo = pdu_c2h_pdo(false, 0);
-	conn->source = &source_recv;
+	conn->source = &source;
 	conn->held.buffer = -1;
 	conn->zc.min = ZC_MIN;
 	list_init(&conn->r2t_wait);
@@ -583,7 +593,6 @@ static void drain_waits_for_notifications(void **state)
 	struct sent zc;
 
 	(void)state;
-	conn->rx_armed = true;
 	respond(conn, LARGE, CMD_MEMORY_POOL);
 	conn_drain(conn);
 	turn();
@@ -591,8 +600,39 @@ static void drain_waits_for_notifications(void **state)
 	assert_int_equal(conn->state, CONN_DRAINING);
 	complete(&zc, 0, NOTIF);
 	assert_int_equal(conn->state, CONN_LINGERING);
-	conn->rx_armed = false;
 	conn_end(conn);
+}
+
+/* The next receive is armed once, behind the answers to what the last one brought. */
+static void receives_behind_what_is_sent(void **state)
+{
+	struct io_uring *ring = &rig->worker.loop.ring;
+	struct conn *conn = conn_make();
+
+	(void)state;
+	conn->source = &source_recv;
+	rx_init(&conn->rx, &conn_rx_ops);
+	conn_touch(conn);
+	turn();
+	assert_int_equal(ring->sq.sqe_tail, 1);
+	assert_int_equal(ring->sq.sqes[0].opcode, IORING_OP_RECV);
+	ring->sq.sqe_tail = 0;
+	conn->rx_op.done(&conn->rx_op, 1, 0);
+	assert_false(conn->rx_armed);
+	respond(conn, 0, CMD_MEMORY_NONE);
+	turn();
+	assert_int_equal(ring->sq.sqe_tail, 2);
+	assert_int_equal(ring->sq.sqes[0].opcode, IORING_OP_SENDMSG);
+	assert_int_equal(ring->sq.sqes[1].opcode, IORING_OP_RECV);
+	ring->sq.sqe_tail = 0;
+	conn_touch(conn);
+	turn();
+	assert_false(sent_any());
+	conn->tx_op.done(&conn->tx_op, (int)conn->tx.left, 0);
+	conn->rx_op.done(&conn->rx_op, -ECONNRESET, 0);
+	turn();
+	assert_true(conn->gone);
+	queue_serve_waiters(&rig->worker);
 }
 
 /* ---------------------------------------------------------------------------------- random histories */
@@ -702,6 +742,7 @@ int main(void)
 		CASE(dead_waits_for_notifications),
 		CASE(death_by_the_rest),
 		CASE(drain_waits_for_notifications),
+		CASE(receives_behind_what_is_sent),
 		CASE(random_histories),
 	};
 
