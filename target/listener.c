@@ -176,11 +176,19 @@ void listener_lost(struct listener *listener, const char *fmt, ...)
 void listener_log_removed(const struct listener *listener)
 {
 	const struct config_listener *config = listener->config;
+	/* What did not listen has said so, and does not end now. */
+	const char *was = listener->drained	? "which was drained, " :
+			  peek(listener->error) ? "which could not be opened, " :
+						  NULL;
 
-	log_info_about(listener_about(listener),
-		       "no longer %s %s %s port %u: listener %s was removed or changed",
-		       role(listener), config->transport, config->address, config->port,
-		       config->name);
+	if (was)
+		log_info_about(listener_about(listener), "listener %s, %swas removed or changed",
+			       config->name, was);
+	else
+		log_info_about(listener_about(listener),
+			       "no longer %s %s %s port %u: listener %s was removed or changed",
+			       role(listener), config->transport, config->address, config->port,
+			       config->name);
 }
 
 static void listener_retry(struct timer *timer)
