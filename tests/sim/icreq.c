@@ -75,8 +75,9 @@ static void host_run(unsigned nth)
 	struct pdu_icreq pdu = {
 		.hdr = { .type = PDU_ICREQ, .hlen = PDU_HLEN_IC, .plen = le32(PDU_HLEN_IC) },
 	};
-	bool right = sim_chance(20), cut = !right && sim_chance(250),
-	     waits = right || sim_chance(500);
+	/* Each of these is sent whole. */
+	bool field = nth < FIELD_BYTES * 256, right = !field && sim_chance(20),
+	     cut = !field && !right && sim_chance(250), waits = field || right || sim_chance(500);
 	struct sim_sock *sock = host_connect(PORT);
 
 	SIM_CHECK(sock, "nobody listens");
