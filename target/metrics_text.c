@@ -434,8 +434,8 @@ static const struct family receive_families[] = {
 	{ "sluice_receive_overflows", "counter", "", "Times that the completion queue was full.",
 	  sample_value, VALUE_OVERFLOWS },
 	{ "sluice_receive_closed", "counter", "",
-	  "Connections that were closed because they held what the NIC needed.", sample_value,
-	  VALUE_CLOSED },
+	  "Connections that were closed because they found no chunk, or held what the NIC needed.",
+	  sample_value, VALUE_CLOSED },
 };
 
 /* The long ones come last: they are what goes first when there is too much. */
