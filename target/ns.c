@@ -119,8 +119,24 @@ void ns_refresh(struct ns *ns)
 		ns_resized(ns);
 }
 
+static void look_for_path(struct ns *ns)
+{
+	const struct backend *backend = ns->backend;
+	bool moved = backend->ops->moved && backend->ops->moved(backend, ns->config);
+
+	if (moved && !ns->moved)
+		log_warning_about(ns_about(ns),
+				  "namespace %s/%u: %s was removed or replaced while it is served: hosts "
+				  "go on with the file that was opened, but the next start takes what is "
+				  "there then; put it back, or detach and attach the namespace (sluicectl) "
+				  "to change to the new one",
+				  ns->subsys->nqn, ns->nsid, ns->config->path);
+	ns->moved = moved;
+}
+
 void ns_look(struct ns *ns)
 {
+	look_for_path(ns);
 	ns_refresh(ns);
 	if (backend_size(ns->backend) >> ns->block_shift != ns_blocks(ns))
 		ns_resized(ns);

@@ -31,6 +31,7 @@ struct ns {
 	struct leaver leaver;
 	bool leaving;    /* no new command finds it; set while workers are paused */
 	bool gone;       /* the device disappeared; atomic */
+	bool moved;      /* the path leads elsewhere, and that was said; the main thread's */
 	bool fenced;     /* atomic; io_fence.h, as is the next */
 	bool fused_seen; /* atomic: a host has sent fused commands here */
 	uint64_t blocks; /* atomic: refresh changes it */
@@ -86,7 +87,7 @@ void ns_stats_sum(const struct ns *ns, struct ns_stats *sum);
  * Control path: called on Identify and after an I/O error.
  */
 void ns_refresh(struct ns *ns);
-/* The same, also when the size was changed from here. Main thread. */
+/* The same, also when the size was changed from here, and whether its path leads to it still. Main thread. */
 void ns_look(struct ns *ns);
 
 #endif

@@ -143,6 +143,11 @@ struct backend_ops {
 	 */
 	int (*refresh)(struct backend *backend);
 	/*
+	 * Does the path of @config, as which it was opened, lead elsewhere by now, or nowhere? Main thread;
+	 * may block. NULL: it cannot be told, or does not matter.
+	 */
+	bool (*moved)(const struct backend *backend, const struct config_namespace *config);
+	/*
 	 * Undoes attach, on the loop's thread. No I/O in flight, but for what `fault` holds back: that
 	 * ends here with -ECANCELED. May be NULL.
 	 */

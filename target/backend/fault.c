@@ -238,6 +238,13 @@ static int fault_refresh(struct backend *backend)
 	return rc;
 }
 
+static bool fault_moved(const struct backend *backend, const struct config_namespace *config)
+{
+	const struct backend *inner = container_of(backend, struct fault, backend)->inner;
+
+	return inner->ops->moved && inner->ops->moved(inner, config);
+}
+
 static void fault_detach(struct backend *backend, struct loop *loop, unsigned index)
 {
 	struct fault *fault = fault_of(backend);
@@ -300,6 +307,7 @@ static const struct backend_ops backend_fault = {
 	.path = fault_path,
 	.health = fault_health,
 	.refresh = fault_refresh,
+	.moved = fault_moved,
 	.detach = fault_detach,
 	.settled = fault_settled,
 	.resize = fault_resize,

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/log.h"
 #include "target/backend/opening.h"
 #include "target/backend/registry.h"
 #include "target/backend/uring.h"
@@ -32,7 +31,6 @@ struct file {
 	bool created;
 	uint64_t before; /* bytes that it had */
 	uint64_t after;	 /* that it was given; 0: it was not grown */
-	bool moved;	 /* its path leads elsewhere, and that was said; any thread */
 };
 
 static struct file *file_of(struct backend *backend)
@@ -374,36 +372,28 @@ static int file_resize(struct backend *backend, const struct config_namespace *c
 }
 
 /* Somebody may have put another file in its place, or none: the next start would not serve this one. */
-static void file_look_for(struct file *file, const struct stat *opened)
+static bool file_moved(const struct backend *backend, const struct config_namespace *config)
 {
-	const char *path = file->ub.backend.path;
-	struct stat st;
-	bool moved;
+	const struct uring_backend *ub = (const struct uring_backend *)backend;
+	struct stat opened, named;
 
-	if (strlen(path) + 1 == sizeof(file->ub.backend.path))
-		return; /* too long to be known whole */
-	if (stat(path, &st))
-		moved = errno == ENOENT || errno == ENOTDIR;
-	else
-		moved = st.st_ino != opened->st_ino || st.st_dev != opened->st_dev;
-	if (moved != __atomic_exchange_n(&file->moved, moved, __ATOMIC_RELAXED) && moved)
-		log_warning("%s was removed or replaced while it is served: hosts go on with the file that "
-			    "was opened, but the next start takes what is there then; put it back, or "
-			    "detach and attach the namespace (sluicectl) to change to the new one",
-			    path);
+	if (fstat(ub->fd, &opened))
+		return false;
+	if (stat(config->path, &named))
+		return errno == ENOENT || errno == ENOTDIR;
+	return named.st_ino != opened.st_ino || named.st_dev != opened.st_dev;
 }
 
 /* Somebody may have grown the file, or cut it. */
 static int file_refresh(struct backend *backend)
 {
-	struct file *file = file_of(backend);
+	const struct uring_backend *ub = (const struct uring_backend *)backend;
 	unsigned shift = backend->limits.block_shift;
 	struct stat st;
 	uint64_t size;
 
-	if (fstat(file->ub.fd, &st))
+	if (fstat(ub->fd, &st))
 		return -ENODEV;
-	file_look_for(file, &st);
 	size = (uint64_t)st.st_size >> shift << shift;
 	if (!size)
 		return -ENODEV;
@@ -429,6 +419,7 @@ const struct backend_ops backend_file = {
 	.cancel = uring_cancel,
 	.path = uring_path,
 	.refresh = file_refresh,
+	.moved = file_moved,
 	.resize = file_resize,
 	.undo = file_undo,
 	.detach = uring_detach,

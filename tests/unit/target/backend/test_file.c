@@ -326,6 +326,24 @@ static void what_is_closed_late_is_waited_for(void **state)
 	assert_int_equal(pthread_join(closer, NULL), 0);
 }
 
+static void a_path_that_leads_elsewhere_is_noticed(void **state)
+{
+	struct config_namespace config = file_config(2 * MIB);
+	struct backend *backend = opened(&config);
+	char elsewhere[sizeof(path) + 4];
+
+	(void)state;
+	snprintf(elsewhere, sizeof(elsewhere), "%s.old", path);
+	assert_false(backend->ops->moved(backend, &config));
+	assert_int_equal(rename(path, elsewhere), 0);
+	assert_true(backend->ops->moved(backend, &config));
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_true(backend->ops->moved(backend, &config));
+	assert_int_equal(rename(elsewhere, path), 0);
+	assert_false(backend->ops->moved(backend, &config));
+	backend->ops->close(backend);
+}
+
 static void a_change_of_size_is_noticed(void **state)
 {
 	struct config_namespace config = file_config(2 * MIB);
@@ -468,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup(a_change_waits_once_for_all, path_clear),
 		cmocka_unit_test_setup(another_process_keeps_it, path_clear),
 		cmocka_unit_test_setup(what_is_closed_late_is_waited_for, path_clear),
+		cmocka_unit_test_setup(a_path_that_leads_elsewhere_is_noticed, path_clear),
 		cmocka_unit_test_setup(a_change_of_size_is_noticed, path_clear),
 		cmocka_unit_test_setup(what_open_did_is_undone, path_clear),
 		cmocka_unit_test_setup(a_resize_is_undone, path_clear),
