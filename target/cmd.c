@@ -86,32 +86,8 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 
 /* ------------------------------------------------------------------------------------------ memory */
 
-enum {
-	/*
-	 * Bytes of a read that the CPU is asked to fetch when it finds them mapped. They come while the
-	 * commands behind it are parsed, which the copy to the socket would else wait for.
-	 */
-	AHEAD_BYTES = 8 * CACHE_LINE,
-	/* Reads of a turn. What is more would push out of the CPU's first cache what came before it. */
-	AHEAD_READS = 40,
-	/* Bytes of a write. The hardware sees by then what comes next. */
-	AHEAD_WRITTEN = 16 * CACHE_LINE,
-};
-
-static void fetch_ahead(struct worker *worker, const struct span *data)
-{
-	const char *at = span_ptr(data);
-
-	if (worker->ahead_ns != worker->loop.now_ns) {
-		worker->ahead_ns = worker->loop.now_ns;
-		worker->ahead_reads = AHEAD_READS;
-	}
-	if (!worker->ahead_reads)
-		return;
-	worker->ahead_reads--;
-	for (uint32_t i = 0; i < MIN(data->len, (uint32_t)AHEAD_BYTES); i += CACHE_LINE)
-		__builtin_prefetch(at + i);
-}
+/* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
+enum { AHEAD_WRITTEN = 16 * CACHE_LINE };
 
 /* What came in a capsule is about to be copied there, and has to have the lines before it can write. */
 static void fetch_for_write(const struct span *data)
@@ -145,8 +121,6 @@ static bool cmd_map(struct cmd *cmd)
 	}
 	if (cmd->in_capsule)
 		fetch_for_write(&cmd->span0);
-	else if (sqe->opcode == NVME_IO_READ)
-		fetch_ahead(cmd->queue->worker, &cmd->span0);
 	cmd->memory = CMD_MEMORY_MAPPED;
 	cmd->data.n = 1;
 	cmd->data.len = cmd->data_len;
@@ -513,6 +487,7 @@ void cmd_begin(struct cmd *cmd)
 	cmd->direction = CMD_DATA_NONE;
 	cmd->data_len = 0;
 	spanv_init(&cmd->data, &cmd->span0, 0);
+	cmd->alike = 0;
 	cmd->location = CMD_NO_LOCATION;
 	cmd->error_lba = 0;
 	cmd->error_nsid = 0;

@@ -65,7 +65,8 @@ struct cmd {
 	void (*ended)(struct cmd *cmd, uint16_t status);
 	enum cmd_state state;
 	enum cmd_data direction;
-	enum cmd_memory memory;
+	uint8_t memory;        /* enum cmd_memory */
+	uint16_t alike;        /* commands that are sent with it, and whose times it counts: stats_join() */
 	uint16_t tag;          /* index of the slot in its queue */
 	uint16_t location;     /* of the fault: CMD_PLACE(), or CMD_NO_LOCATION */
 

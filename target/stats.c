@@ -76,32 +76,34 @@ void stats_payload(const struct cmd *cmd, uint64_t placed, uint64_t staged)
 		  TRACE_IN(staged, staged));
 }
 
+/* @n commands took @ns each, which belongs in bucket @index. */
 static inline void time_add(struct stats_times *times, enum stats_phase phase, uint64_t ns,
-			    unsigned index)
+			    unsigned index, unsigned n)
 {
-	counter_add(&times->sum_ns[phase], ns);
-	counter_add(&times->buckets[index][phase], 1);
+	counter_add(&times->sum_ns[phase], n * ns);
+	counter_add(&times->buckets[index][phase], n);
 }
 
 static inline void times_add(struct stats_times *times, const struct cmd *cmd, uint64_t total_ns,
 			     unsigned total_index)
 {
 	uint64_t fetch_ns, backend_ns, respond_ns;
+	unsigned n = 1u + cmd->alike;
 
-	time_add(times, STATS_TOTAL, total_ns, total_index);
+	time_add(times, STATS_TOTAL, total_ns, total_index, n);
 	/* Done in the turn in which it came: it took no time until then. */
 	if (cmd->done_ns == cmd->arrived_ns) {
-		counter_add(&times->buckets[0][STATS_FETCH], 1);
-		counter_add(&times->buckets[0][STATS_BACKEND], 1);
-		time_add(times, STATS_RESPOND, total_ns, total_index);
+		counter_add(&times->buckets[0][STATS_FETCH], n);
+		counter_add(&times->buckets[0][STATS_BACKEND], n);
+		time_add(times, STATS_RESPOND, total_ns, total_index, n);
 		return;
 	}
 	fetch_ns = cmd->fetched_ns - cmd->arrived_ns;
 	backend_ns = cmd->done_ns - cmd->fetched_ns;
 	respond_ns = total_ns - fetch_ns - backend_ns;
-	time_add(times, STATS_FETCH, fetch_ns, hist_index(fetch_ns));
-	time_add(times, STATS_BACKEND, backend_ns, hist_index(backend_ns));
-	time_add(times, STATS_RESPOND, respond_ns, hist_index(respond_ns));
+	time_add(times, STATS_FETCH, fetch_ns, hist_index(fetch_ns), n);
+	time_add(times, STATS_BACKEND, backend_ns, hist_index(backend_ns), n);
+	time_add(times, STATS_RESPOND, respond_ns, hist_index(respond_ns), n);
 }
 
 void stats_sent(const struct cmd *cmd)
@@ -113,6 +115,15 @@ void stats_sent(const struct cmd *cmd)
 	times_add(&cmd->queue->stats.io.times[timed], cmd, total_ns, total_index);
 	if (cmd->ns)
 		times_add(&ns_stats_of(cmd)->times[timed], cmd, total_ns, total_index);
+}
+
+void stats_join(struct cmd *cmd, struct cmd *next)
+{
+	if (cmd->kind != next->kind || cmd->ns != next->ns || cmd->arrived_ns != next->arrived_ns ||
+	    cmd->done_ns != cmd->arrived_ns || next->done_ns != cmd->arrived_ns)
+		return;
+	next->alike = (uint16_t)(next->alike + cmd->alike + 1);
+	cmd->kind = STATS_NONE;
 }
 
 /* --------------------------------------------------------------------------------------- summing */

@@ -110,6 +110,12 @@ void stats_payload(const struct cmd *cmd, uint64_t placed, uint64_t staged);
 /* The response of @cmd, an I/O command, is sent: its times are known. */
 void stats_sent(const struct cmd *cmd);
 
+/*
+ * @cmd and @next are sent at the same time. If both took the same times, as those that came and were done
+ * together do, stats_sent() of @next counts them for both, and that of @cmd is not called.
+ */
+void stats_join(struct cmd *cmd, struct cmd *next);
+
 /* ------------------------------------------------------------------------------------- any thread */
 
 /* The histogram of one phase of @stats, to which nobody adds meanwhile. */

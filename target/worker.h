@@ -39,8 +39,6 @@ struct worker {
 	struct bounce bounce; /* where memory.bounce is set */
 	struct backend_memory memory; /* of these */
 	bool memory_freed;          /* since waiters were last served */
-	uint64_t ahead_ns;          /* the turn for which more may be fetched ahead, */
-	unsigned ahead_reads;       /* and for how many reads */
 	struct list urgent_waiters; /* cmd.wait_link: served before all others */
 	struct list urgent_full;    /* cmd.wait_link: of namespaces that have their share */
 	unsigned backends;          /* that there is room for */

@@ -16,6 +16,10 @@ enum {
 	RESPONSE_HEADERS_MAX =
 		2 * (PDU_HLEN_DATA + PDU_DIGEST_LEN) + (PDU_HPDA_MAX + 1) * 4 + PDU_DIGEST_LEN
 };
+
+/* Bytes of payload that are fetched before a send: of each piece, and no more than the first cache has room for. */
+enum { FETCH_EACH = 8 * CACHE_LINE, FETCH_ALL = 32 << 10 };
+
 _Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fits a batch");
 
 bool conn_has_output(const struct conn *conn)
@@ -172,6 +176,27 @@ static void batch_fill(struct conn *conn, struct tx_batch *batch)
 	batch_responses(conn, batch);
 }
 
+/*
+ * The kernel copies payload at once. Where it has just come from a disk, or lies in a namespace's memory, it
+ * is in no cache, and the copy would wait for the first lines of each piece; the CPU sees by itself what
+ * comes behind them.
+ */
+static void batch_fetch(const struct tx_batch *batch)
+{
+	/* Each piece has a header before it. */
+	size_t each = MIN((size_t)FETCH_EACH, 2 * (size_t)FETCH_ALL / batch->msg.msg_iovlen);
+
+	if (!batch->payload_len)
+		return;
+	for (size_t i = 0; i < batch->msg.msg_iovlen; i++) {
+		const struct iovec *iov = &batch->iov[i];
+
+		if (iov->iov_len >= FETCH_EACH) /* of headers there are fewer */
+			for (size_t at = 0; at < each; at += CACHE_LINE)
+				__builtin_prefetch((const char *)iov->iov_base + at);
+	}
+}
+
 static void batch_submit(struct conn *conn)
 {
 	struct io_uring_sqe *sqe = loop_sqe(conn_loop(conn));
@@ -199,8 +224,10 @@ void conn_send(struct conn *conn)
 	batch_fill(conn, batch);
 	assert(batch->left);
 	stall_sending(conn);
-	if (!zc_submit(conn))
+	if (!zc_submit(conn)) {
+		batch_fetch(batch);
 		batch_submit(conn);
+	}
 }
 
 void conn_send_cancel(struct conn *conn)
@@ -234,9 +261,15 @@ static void batch_end(struct conn *conn)
 	conn->tx.busy = false;
 	if (conn->zc.sending)
 		zc_taken(conn);
-	while ((node = list_pop(&conn->tx.cmds)))
-		if (conn->state != CONN_DEAD)
-			cmd_release(&list_entry(node, struct tcp_cmd, tx_link)->cmd);
+	while ((node = list_pop(&conn->tx.cmds))) {
+		struct cmd *cmd = &list_entry(node, struct tcp_cmd, tx_link)->cmd;
+
+		if (conn->state == CONN_DEAD)
+			continue;
+		if (!list_empty(&conn->tx.cmds))
+			stats_join(cmd, &list_first(&conn->tx.cmds, struct tcp_cmd, tx_link)->cmd);
+		cmd_release(cmd);
+	}
 	if (conn->state != CONN_OPEN || conn_has_output(conn))
 		conn_touch(conn);
 }

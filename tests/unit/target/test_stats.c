@@ -166,6 +166,48 @@ static void test_times(void **state)
 	io_detach();
 }
 
+static void assert_times(const struct queue *queue, enum stats_timed timed, uint64_t n, uint64_t sum_ns)
+{
+	for (unsigned i = 0; i < STATS_PHASES; i++) {
+		struct hist hist = stats_hist(&queue->stats.io, timed, i);
+		bool took = i == STATS_RESPOND || i == STATS_TOTAL;
+
+		assert_int_equal(hist_count(&hist), n);
+		assert_int_equal(hist.sum_ns, took ? sum_ns : 0);
+	}
+}
+
+/* Those that are alike are counted at once, as if they had been one by one. */
+static void test_times_joined(void **state)
+{
+	static struct worker worker = { .loop.now_ns = 9000 };
+	static struct queue queue = { .worker = &worker };
+	static struct cmd cmds[] = {
+		{ .queue = &queue, .kind = STATS_READ, .arrived_ns = 4000, .done_ns = 4000 },
+		{ .queue = &queue, .kind = STATS_READ, .arrived_ns = 4000, .done_ns = 4000 },
+		{ .queue = &queue, .kind = STATS_READ, .arrived_ns = 4000, .done_ns = 4000 },
+		{ .queue = &queue, .kind = STATS_WRITE, .arrived_ns = 4000, .done_ns = 4000 },
+		{ .queue = &queue, .kind = STATS_WRITE, .arrived_ns = 2000, .done_ns = 2000 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cmds); i++) {
+		if (i + 1 < ARRAY_SIZE(cmds))
+			stats_join(&cmds[i], &cmds[i + 1]);
+		assert_int_equal(cmds[i].kind == STATS_NONE, i < 2);
+		if (cmds[i].kind != STATS_NONE)
+			stats_sent(&cmds[i]);
+	}
+	assert_times(&queue, STATS_TIMED_READ, 3, 3 * 5000);
+	assert_times(&queue, STATS_TIMED_WRITE, 2, 5000 + 7000);
+
+	/* What took its time has times of its own. */
+	cmds[0] = (struct cmd){ .queue = &queue, .kind = STATS_READ, .arrived_ns = 1, .done_ns = 2 };
+	cmds[1] = cmds[0];
+	stats_join(&cmds[0], &cmds[1]);
+	assert_int_equal(cmds[0].kind, STATS_READ);
+}
+
 static void wait_gone(void)
 {
 	unsigned n_ctrls, connections;
@@ -266,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_same_for_all),    cmocka_unit_test(test_times),
+		cmocka_unit_test(test_times_joined),
 		cmocka_unit_test(test_fetch_time),	    cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_hosts_are_forgotten),
 	};

@@ -152,7 +152,7 @@ static struct cmd *respond(struct conn *conn, uint32_t len, enum cmd_memory memo
 	cmd->cqe = (struct nvme_cqe){ .cid = cmd->sqe.cid };
 	cmd->direction = len ? CMD_DATA_TO_HOST : CMD_DATA_NONE;
 	cmd->data_len = len;
-	cmd->memory = len ? memory : CMD_MEMORY_NONE;
+	cmd->memory = len ? (uint8_t)memory : CMD_MEMORY_NONE;
 	cmd->scratch.area = NULL;
 	cmd->ended = NULL;
 	list_init(&tcp_cmd_of(cmd)->tx_link);
