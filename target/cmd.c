@@ -89,15 +89,6 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 /* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
 enum { AHEAD_WRITTEN = 16 * CACHE_LINE };
 
-/* What came in a capsule is about to be copied there, and has to have the lines before it can write. */
-static void fetch_for_write(const struct span *data)
-{
-	char *at = span_ptr(data);
-
-	for (uint32_t i = 0; i < MIN(data->len, (uint32_t)AHEAD_WRITTEN); i += CACHE_LINE)
-		__builtin_prefetch(at + i, 1);
-}
-
 /* Read and Write of a backend that has its blocks in memory need no buffer. */
 static bool cmd_map(struct cmd *cmd)
 {
@@ -119,8 +110,9 @@ static bool cmd_map(struct cmd *cmd)
 		io_unmap(cmd);
 		return false;
 	}
+	/* What came in a capsule is about to be copied there, which waits for lines that no cache has. */
 	if (cmd->in_capsule)
-		fetch_for_write(&cmd->span0);
+		fetch_lines(span_ptr(&cmd->span0), MIN(cmd->data_len, (uint32_t)AHEAD_WRITTEN));
 	cmd->memory = CMD_MEMORY_MAPPED;
 	cmd->data.n = 1;
 	cmd->data.len = cmd->data_len;

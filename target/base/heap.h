@@ -9,10 +9,11 @@
 #define SLUICE_BASE_HEAP_H
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 
-enum { HEAP_PAGE = 4096, HEAP_MAPPED = HEAP_PAGE, HEAP_EXTRA = 2 * CACHE_LINE };
+enum { HEAP_MAPPED = 4096, HEAP_EXTRA = 2 * CACHE_LINE };
 
 /* Before any thread is made. */
 static inline void heap_init(void)
@@ -24,7 +25,7 @@ static inline void heap_init(void)
 static inline uint64_t heap_bytes(uint64_t size)
 {
 	size += HEAP_EXTRA;
-	return size < HEAP_MAPPED ? size : align_up(size, HEAP_PAGE);
+	return size < HEAP_MAPPED ? size : align_up(size, (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 #endif

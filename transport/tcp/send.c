@@ -16,11 +16,10 @@ enum {
 	RESPONSE_HEADERS_MAX =
 		2 * (PDU_HLEN_DATA + PDU_DIGEST_LEN) + (PDU_HPDA_MAX + 1) * 4 + PDU_DIGEST_LEN
 };
+_Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fits a batch");
 
 /* Bytes of payload that are fetched before a send: of each piece, and no more than the first cache has room for. */
 enum { FETCH_EACH = 8 * CACHE_LINE, FETCH_ALL = 32 << 10 };
-
-_Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fits a batch");
 
 bool conn_has_output(const struct conn *conn)
 {
@@ -192,8 +191,7 @@ static void batch_fetch(const struct tx_batch *batch)
 		const struct iovec *iov = &batch->iov[i];
 
 		if (iov->iov_len >= FETCH_EACH) /* of headers there are fewer */
-			for (size_t at = 0; at < each; at += CACHE_LINE)
-				__builtin_prefetch((const char *)iov->iov_base + at);
+			fetch_lines(iov->iov_base, each);
 	}
 }
 
@@ -253,23 +251,28 @@ static void batch_advance(struct tx_batch *batch, uint32_t n)
 	}
 }
 
-/* All of the batch is taken, or nothing more of it will be. */
-static void batch_end(struct conn *conn)
+void conn_release_sent(struct conn *conn, struct list *cmds)
 {
 	struct list *node;
 
-	conn->tx.busy = false;
-	if (conn->zc.sending)
-		zc_taken(conn);
-	while ((node = list_pop(&conn->tx.cmds))) {
+	while ((node = list_pop(cmds))) {
 		struct cmd *cmd = &list_entry(node, struct tcp_cmd, tx_link)->cmd;
 
 		if (conn->state == CONN_DEAD)
 			continue;
-		if (!list_empty(&conn->tx.cmds))
-			stats_join(cmd, &list_first(&conn->tx.cmds, struct tcp_cmd, tx_link)->cmd);
+		if (!list_empty(cmds))
+			stats_join(cmd, &list_first(cmds, struct tcp_cmd, tx_link)->cmd);
 		cmd_release(cmd);
 	}
+}
+
+/* All of the batch is taken, or nothing more of it will be. */
+static void batch_end(struct conn *conn)
+{
+	conn->tx.busy = false;
+	if (conn->zc.sending)
+		zc_taken(conn);
+	conn_release_sent(conn, &conn->tx.cmds);
 	if (conn->state != CONN_OPEN || conn_has_output(conn))
 		conn_touch(conn);
 }

@@ -105,11 +105,8 @@ static struct zc_send *zc_get(struct conn *conn)
 static void zc_put(struct zc_send *zc)
 {
 	struct conn *conn = zc->conn;
-	struct list *node;
 
-	while ((node = list_pop(&zc->cmds)))
-		if (conn->state != CONN_DEAD)
-			cmd_release(&list_entry(node, struct tcp_cmd, tx_link)->cmd);
+	conn_release_sent(conn, &zc->cmds);
 	list_add_head(&conn->tcp->zc_free, &zc->link);
 	conn->tcp->zc_n_free++;
 	conn->zc.pending--;

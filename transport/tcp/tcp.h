@@ -288,6 +288,11 @@ void conn_send(struct conn *conn);
 void conn_sent(struct op *op, int res, uint32_t flags);
 /* The batch in flight was sent by zero-copy: @res bytes, or a negative errno. */
 void conn_sent_zc(struct conn *conn, int res);
+/*
+ * Lets go of commands (tcp_cmd.tx_link) whose answers have left together. Those of a dead connection go
+ * with it.
+ */
+void conn_release_sent(struct conn *conn, struct list *cmds);
 /* Has the ring give up the batch in flight. */
 void conn_send_cancel(struct conn *conn);
 
