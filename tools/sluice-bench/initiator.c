@@ -129,15 +129,16 @@ static void spin(struct initiator *in, uint64_t deadline_ns)
 	while (!io_uring_cq_ready(ring)) {
 		if (in->fabric->harvest && in->fabric->harvest(in, false))
 			break;
+		if (++n % SPIN_CLOCK_EVERY == 0 && clock_now_ns() >= deadline_ns)
+			break;
+		/* The flag may be left from work that is done by now, and stay until more comes. */
 		if (!in->has_taskrun_flag ||
 		    IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN) {
 			in->counters.enters++;
 			io_uring_get_events(ring);
-			continue;
+		} else {
+			__builtin_ia32_pause();
 		}
-		if (++n % SPIN_CLOCK_EVERY == 0 && clock_now_ns() >= deadline_ns)
-			break;
-		__builtin_ia32_pause();
 	}
 }
 
