@@ -97,10 +97,10 @@ static bool cmd_map(struct cmd *cmd)
 	uint64_t slba;
 
 	/* Not on the admin queue: Get Log Page has the opcode of Read, and may be about a namespace. */
-	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || !cmd->queue->map_allowed ||
-	    (sqe->flags & NVME_FUSE_MASK))
+	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || (sqe->flags & NVME_FUSE_MASK))
 		return false;
-	if (sqe->opcode != NVME_IO_READ && sqe->opcode != NVME_IO_WRITE)
+	if (!(sqe->opcode == NVME_IO_READ && cmd->data_len <= cmd->queue->map_reads) &&
+	    !(sqe->opcode == NVME_IO_WRITE && cmd->queue->map_writes))
 		return false;
 	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
 	if (!io_may_map(cmd))

@@ -51,7 +51,9 @@ struct queue {
 	const char *host;  /* its controller's hostnqn, while there is one, else empty; for probes */
 	uint16_t sqhd;
 	bool sqflow_disabled;
-	bool map_allowed;  /* transport: payload may move straight from and to a backend's own memory */
+	/* transport: may payload come straight to a backend's own memory, and how long a read may be to leave from it */
+	bool map_writes;
+	uint32_t map_reads;
 	bool traffic;      /* a command came since keep alive last looked; other threads clear it */
 	char peer[64];     /* "address:port", for people */
 	char local_address[64]; /* numeric, without port: what the host connected to */

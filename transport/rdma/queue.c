@@ -298,7 +298,8 @@ enum private_sts rdma_queue_open(struct rdma_worker *rdma, struct listener *list
 		goto fail_qp;
 	queue_init(&rq->queue, &rdma_transport, listener, rdma->worker, &rq->slot0.cmd);
 	/* What is in a backend's own memory is in no region. */
-	rq->queue.map_allowed = false;
+	rq->queue.map_writes = false;
+	rq->queue.map_reads = 0;
 	memcpy(rq->queue.peer, peer, sizeof(rq->queue.peer));
 	address_host_text(rdma_get_local_addr(id), rq->queue.local_address,
 			  sizeof(rq->queue.local_address));

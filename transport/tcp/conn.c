@@ -261,6 +261,7 @@ void conn_free(struct queue *queue)
 	list_del(&conn->dirty_link);
 	list_del(&conn->worker_link);
 	queue_fini(&conn->queue);
+	free(conn->stage);
 	free(conn->aside.bytes);
 	free(conn);
 	worker_connection_put(worker);

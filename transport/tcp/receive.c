@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a connection does with the PDUs that its receive machine found. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/counter.h"
@@ -44,10 +45,15 @@ static enum rx_verdict icreq(struct conn *conn)
 	conn->ddgst = dgst & PDU_DGST_DATA;
 	/*
 	 * A digest is computed before its payload leaves or after it arrived; a backend's own memory
-	 * may change in between under another host's hands, so digests need a buffer. A host's MAXR2T
-	 * needs no remembering: a command never has more than one R2T outstanding.
+	 * may change in between under another host's hands, so digests need a buffer: of the command, or,
+	 * for short reads, of the connection, which the CPU's caches keep. A host's MAXR2T needs no
+	 * remembering: a command never has more than one R2T outstanding.
 	 */
-	conn->queue.map_allowed = !conn->ddgst;
+	if (conn->ddgst) {
+		conn->stage = malloc(TCP_TX_STAGE);
+		conn->queue.map_writes = false;
+		conn->queue.map_reads = conn->stage ? TCP_TX_STAGE : 0;
+	}
 	conn->c2h_pdo = pdu_c2h_pdo(conn->hdgst, pdu->hpda);
 	conn->rx.params = (struct pdu_params){
 		.initialized = true,

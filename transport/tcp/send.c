@@ -21,6 +21,9 @@ _Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fit
 /* Bytes of payload that are fetched before a send: of each piece, and no more than the first cache has room for. */
 enum { FETCH_EACH = 8 * CACHE_LINE, FETCH_ALL = 32 << 10 };
 
+/* Bytes that are copied, and then looked at for their digest. */
+enum { STAGE_STEP = 16 << 10 };
+
 bool conn_has_output(const struct conn *conn)
 {
 	if (conn->state == CONN_TERMINATING)
@@ -41,6 +44,35 @@ static void *batch_header(struct tx_batch *batch, uint32_t len)
 	batch->headers_len += len;
 	batch->left += len;
 	return p;
+}
+
+/*
+ * Payload that may change at any time is copied, so that what leaves is what its digest is about: in pieces
+ * that are in the first cache still when the digest comes to them. Returns the digest's state.
+ */
+static uint32_t batch_stage(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
+{
+	uint8_t *to = conn->stage + batch->staged;
+	const uint8_t *from = span_ptr(&cmd->span0);
+	uint32_t crc = CRC32C_INIT;
+
+	for (uint32_t at = 0; at < cmd->data_len; at += STAGE_STEP) {
+		uint32_t step = MIN((uint32_t)STAGE_STEP, cmd->data_len - at);
+
+		memcpy(to + at, from + at, step);
+		crc = crc32c_update(crc, to + at, step);
+	}
+	batch->iov[batch->msg.msg_iovlen++] = (struct iovec){ to, cmd->data_len };
+	batch->ends_in_headers = false;
+	batch->payload_len += cmd->data_len;
+	batch->left += cmd->data_len;
+	batch->staged += cmd->data_len;
+	return crc;
+}
+
+static bool is_staged(const struct conn *conn, const struct cmd *cmd)
+{
+	return conn->ddgst && cmd->direction == CMD_DATA_TO_HOST && cmd->memory == CMD_MEMORY_MAPPED;
 }
 
 static void batch_payload(struct tx_batch *batch, const struct spanv *data, uint32_t len)
@@ -101,13 +133,20 @@ static void batch_data(struct conn *conn, struct tx_batch *batch, const struct c
 	uint32_t header = with_digest(conn, PDU_HLEN_DATA);
 	uint8_t flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
 	struct pdu_data *pdu = batch_header(batch, header);
+	uint32_t crc = CRC32C_INIT;
 
 	pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
 			    conn->ddgst, conn->c2h_pdo);
 	header_digest(conn, pdu, PDU_HLEN_DATA);
 	if (conn->c2h_pdo > header)
 		memset(batch_header(batch, conn->c2h_pdo - header), 0, conn->c2h_pdo - header);
-	batch_payload(batch, &cmd->data, cmd->data_len);
+	if (is_staged(conn, cmd)) {
+		crc = batch_stage(conn, batch, cmd);
+	} else {
+		batch_payload(batch, &cmd->data, cmd->data_len);
+		if (conn->ddgst)
+			crc = spanv_crc32c(&cmd->data, 0, cmd->data_len, crc);
+	}
 	/*
 	 * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends
 	 * a second time from its pages would not be what it sent before.
@@ -117,21 +156,35 @@ static void batch_data(struct conn *conn, struct tx_batch *batch, const struct c
 	else if (conn->zc.min && cmd->data_len >= conn->zc.min)
 		batch->zc_worth = true;
 	if (conn->ddgst) {
-		uint32_t crc = spanv_crc32c(&cmd->data, 0, cmd->data_len, CRC32C_INIT);
 		le32_t digest = le32(crc32c_final(crc));
 
 		memcpy(batch_header(batch, sizeof(digest)), &digest, sizeof(digest));
 	}
 }
 
-static bool batch_fits(const struct tx_batch *batch, const struct cmd *cmd, bool with_data)
+static bool batch_fits(const struct conn *conn, const struct tx_batch *batch, const struct cmd *cmd,
+		       bool with_data)
 {
 	size_t iovs = 2 + (with_data ? cmd->data.n : 0);
 
+	if (is_staged(conn, cmd) && batch->staged + cmd->data_len > TCP_TX_STAGE)
+		return false;
 	if (batch->left && with_data && batch->left + cmd->data_len > TCP_TX_CAP)
 		return false;
 	return batch->msg.msg_iovlen + iovs <= TCP_TX_IOVS &&
 	       batch->headers_len + RESPONSE_HEADERS_MAX <= TCP_TX_HEADERS;
+}
+
+/* What is to be copied behind the command at @node. */
+static void next_fetch(const struct conn *conn, const struct list *node)
+{
+	const struct cmd *next;
+
+	if (!conn->ddgst || node->next == &conn->tx_ready)
+		return;
+	next = &list_entry(node->next, struct tcp_cmd, tx_link)->cmd;
+	if (is_staged(conn, next))
+		fetch_lines(span_ptr(&next->span0), MIN((size_t)FETCH_EACH, (size_t)next->data_len));
 }
 
 static void batch_responses(struct conn *conn, struct tx_batch *batch)
@@ -142,8 +195,9 @@ static void batch_responses(struct conn *conn, struct tx_batch *batch)
 		const struct cmd *cmd = &tcmd->cmd;
 		bool with_data = cmd->direction == CMD_DATA_TO_HOST;
 
-		if (!batch_fits(batch, cmd, with_data))
+		if (!batch_fits(conn, batch, cmd, with_data))
 			break;
+		next_fetch(conn, &tcmd->tx_link);
 		last = &tcmd->tx_link;
 		if (with_data)
 			batch_data(conn, batch, cmd);
@@ -214,6 +268,7 @@ void conn_send(struct conn *conn)
 	batch->msg = (struct msghdr){ .msg_iov = batch->iov };
 	batch->headers_len = 0;
 	batch->payload_len = 0;
+	batch->staged = 0;
 	batch->left = 0;
 	batch->ends_in_headers = false;
 	batch->zc_worth = false;

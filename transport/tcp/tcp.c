@@ -73,7 +73,7 @@ static uint64_t tcp_worker_bytes(void)
 
 static uint64_t tcp_connection_bytes(unsigned depth)
 {
-	return heap_bytes(sizeof(struct conn)) +
+	return heap_bytes(sizeof(struct conn)) + heap_bytes(TCP_TX_STAGE) +
 	       (tcp_queues_bytes() ? heap_bytes(TCP_ZCRX_RECEIVE) : 0) +
 	       queue_slots_bytes(depth, sizeof(struct tcp_cmd));
 }

@@ -26,6 +26,7 @@ enum tcp_limits {
 	TCP_ZCRX_SHARE = 4,      /* of the receive area that a socket's buffer may take, from then on */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
+	TCP_TX_STAGE = 64 << 10, /* bytes of a backend's memory that are copied for one send with data digests */
 	TCP_TX_CAP = 544 << 10,  /* bytes of one send, if not of one response: 4 of 128 KiB, 128 of 4 KiB */
 	TCP_BACKLOG = 1024,
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
@@ -57,6 +58,7 @@ struct tx_batch {
 	struct list cmds; /* released when sent */
 	uint32_t headers_len;
 	uint32_t payload_len;
+	uint32_t staged; /* bytes of conn->stage that it uses */
 	uint32_t left; /* bytes not sent yet */
 	bool ends_in_headers; /* the last iovec is of `headers`, all of which are side by side */
 	bool zc_worth; /* holds payload for which zero-copy pays */
@@ -158,6 +160,7 @@ struct conn {
 	struct list r2t_send; /* tcp_cmd.r2t_link */
 	struct list tx_ready; /* tcp_cmd.tx_link */
 	struct tx_batch tx;
+	uint8_t *stage; /* TCP_TX_STAGE bytes: for payload that may change while its digest is computed; or NULL */
 	struct op tx_op;
 	struct conn_zc zc;
 	uint32_t term_len;    /* termination request to be sent */

@@ -127,7 +127,8 @@ static void take_memory(void *arg)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++)
 		assert_int_equal(pool_get(&worker->pool, FAKE_MEMORY / 2, &taken[i]), 0);
-	io.queue.map_allowed = false;
+	io.queue.map_writes = false;
+	io.queue.map_reads = 0;
 }
 
 static void give_memory(void *arg)

@@ -140,7 +140,8 @@ static void capsules_without_buffers(void **state)
 	for (uint16_t i = 0; i < QUEUES; i++) {
 		fake_attach_io(&io[i], worker, &fake_host, &admin, (uint16_t)(i + 1));
 		io[i].hold_fetch = true;
-		io[i].queue.map_allowed = false;
+		io[i].queue.map_writes = false;
+		io[i].queue.map_reads = 0;
 	}
 	for (unsigned i = 0; i < WRITES; i++)
 		begin_write(&calls[i], &io[i % QUEUES]);

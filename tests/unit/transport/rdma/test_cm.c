@@ -274,7 +274,8 @@ static void accepted(void **state)
 	assert_int_equal(le16_get(first->accept.crqsize), 24);
 	assert_int_equal(first->initiator_depth, READS);
 	assert_int_equal(host_rq(first)->sq_entries, 2 * 24 + SGL_DESCRIPTORS + 1);
-	assert_false(host_rq(first)->queue.map_allowed);
+	assert_false(host_rq(first)->queue.map_writes);
+	assert_int_equal(host_rq(first)->queue.map_reads, 0);
 	assert_string_equal(host_rq(first)->queue.local_address, "127.0.0.1");
 	/* Nothing changes by that. */
 	host_event(first, RDMA_CM_EVENT_ESTABLISHED);
