@@ -231,7 +231,7 @@ const struct setting settings[] = {
 			"which saves a round trip for small writes.",
 	}, {
 		ROW(LISTENER, listener, r2t_window), .key = "r2t_window", .type = &value_size,
-		.min = 4096, .max = 1ull << 30, .multiple = 4096, .def = "1M",
+		.min = 4096, .max = 1ull << 30, .multiple = 4096, .def = "512K",
 		.help = "Data that one connection may be asked to send at a time; at most "
 			"[memory] per_worker.",
 	}, {
