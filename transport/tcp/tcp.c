@@ -244,11 +244,15 @@ static void accepted(struct listener *listener, int fd)
 		arrival_place(arrival);
 }
 
+/*
+ * One at a time, so one in a turn: those that come faster than the worker opens and closes them wait in
+ * the listener's backlog, and not as completions before those of connections that are at work.
+ */
 static void accept_arm(struct listener *listener)
 {
 	struct io_uring_sqe *sqe = loop_sqe(&listener->worker->loop);
 
-	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_prep_accept(sqe, listener->fd, NULL, NULL, SOCK_CLOEXEC);
 	loop_bind(sqe, &listener->accept_op);
 	listener_get(listener);
 }
@@ -265,14 +269,13 @@ static void accept_done(struct op *op, int res, uint32_t flags)
 {
 	struct listener *listener = container_of(op, struct listener, accept_op);
 
+	(void)flags;
 	if (res >= 0) {
 		if (listener->accepting)
 			accepted(listener, res);
 		else
 			close(res);
 	}
-	if (flags & IORING_CQE_F_MORE)
-		return;
 	listener_put(listener);
 	if (!listener->accepting)
 		return;
