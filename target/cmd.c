@@ -89,6 +89,13 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 /* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
 enum { AHEAD_WRITTEN = 16 * CACHE_LINE };
 
+static bool read_may_map(struct cmd *cmd)
+{
+	const struct queue *queue = cmd->queue;
+
+	return cmd->data_len <= queue->map_reads || (queue->ops->stage && queue->ops->stage(cmd));
+}
+
 /* Read and Write of a backend that has its blocks in memory need no buffer. */
 static bool cmd_map(struct cmd *cmd)
 {
@@ -99,7 +106,7 @@ static bool cmd_map(struct cmd *cmd)
 	/* Not on the admin queue: Get Log Page has the opcode of Read, and may be about a namespace. */
 	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || (sqe->flags & NVME_FUSE_MASK))
 		return false;
-	if (!(sqe->opcode == NVME_IO_READ && cmd->data_len <= cmd->queue->map_reads) &&
+	if (!(sqe->opcode == NVME_IO_READ && read_may_map(cmd)) &&
 	    !(sqe->opcode == NVME_IO_WRITE && cmd->queue->map_writes))
 		return false;
 	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
@@ -137,13 +144,14 @@ static uint64_t memory_need(const struct cmd *cmd)
  * of the pool if it is alone, a third each if there are two such, and so on. However greedy the others
  * are, something is left, and the first buffer of a queue is never refused for its share.
  */
+static bool queue_in_share(const struct queue *queue, uint64_t need)
+{
+	return queue->memory_bytes + 2 * need <= queue->worker->pool.free_bytes;
+}
+
 static bool memory_in_share(const struct cmd *cmd)
 {
-	const struct queue *queue = cmd->queue;
-	const struct pool *pool = &queue->worker->pool;
-
-	return !queue->memory_bytes ||
-	       queue->memory_bytes + 2 * memory_need(cmd) <= pool->free_bytes;
+	return !cmd->queue->memory_bytes || queue_in_share(cmd->queue, memory_need(cmd));
 }
 
 /*
@@ -175,13 +183,46 @@ static bool capsule_in_share(const struct cmd *cmd)
 	return !share || *share <= NS_SHARE * cmd->queue->worker->pool.free_bytes;
 }
 
-/* Would the command leave the reserve alone? */
-static bool memory_above_reserve(const struct cmd *cmd)
+/* Would it leave the reserve alone? */
+static bool above_reserve(const struct pool *pool, uint64_t need)
 {
-	const struct pool *pool = &cmd->queue->worker->pool;
 	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
 
-	return memory_need(cmd) + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
+	return need + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
+}
+
+static bool memory_above_reserve(const struct cmd *cmd)
+{
+	return above_reserve(&cmd->queue->worker->pool, memory_need(cmd));
+}
+
+bool queue_memory_wanted(const struct queue *queue)
+{
+	const struct worker *worker = queue->worker;
+
+	return worker->memory_starved || !list_empty(&worker->queues_hungry);
+}
+
+bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span)
+{
+	struct pool *pool = &queue->worker->pool;
+	uint64_t need = pool_piece_bytes(len);
+
+	if (queue_memory_wanted(queue) || !queue_in_share(queue, need) ||
+	    !above_reserve(pool, need) || pool_get(pool, len, span))
+		return false;
+	queue->memory_bytes += need;
+	return true;
+}
+
+void queue_memory_put(struct queue *queue, const struct span *span)
+{
+	struct pool *pool = &queue->worker->pool;
+	uint64_t free_bytes = pool->free_bytes;
+
+	pool_put(pool, span);
+	queue->memory_bytes -= pool->free_bytes - free_bytes;
+	queue->worker->memory_freed = true;
 }
 
 /*
@@ -205,14 +246,14 @@ static bool fused_second_may_go_on(const struct cmd *cmd)
 	       size >> CAPSULE_RESERVE_SHIFT <= pool->free_bytes;
 }
 
-static int cmd_get_buffers(struct cmd *cmd)
+static int cmd_get_buffers(struct cmd *cmd, bool mapped)
 {
 	struct pool *pool = &cmd->queue->worker->pool;
 	int rc;
 
 	if (cmd_is_fused_second(cmd))
 		return io_fused_memory(cmd);
-	if (cmd->direction != CMD_DATA_NONE && !cmd_map(cmd)) {
+	if (cmd->direction != CMD_DATA_NONE && !mapped) {
 		rc = pool_get(pool, cmd->data_len, &cmd->span0);
 		if (rc)
 			return rc;
@@ -235,9 +276,9 @@ static int cmd_get_buffers(struct cmd *cmd)
 static int cmd_get_memory(struct cmd *cmd)
 {
 	const struct pool *pool = &cmd->queue->worker->pool;
-	uint64_t free_bytes = pool->free_bytes;
-	uint64_t *share;
-	int rc = cmd_get_buffers(cmd);
+	bool mapped = cmd->direction != CMD_DATA_NONE && cmd_map(cmd);
+	uint64_t free_bytes = pool->free_bytes, *share;
+	int rc = cmd_get_buffers(cmd, mapped);
 
 	cmd->queue->memory_bytes += free_bytes - pool->free_bytes;
 	if (rc)

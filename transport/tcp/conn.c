@@ -222,6 +222,7 @@ static void conn_gone(struct conn *conn)
 	loop_timer_stop(conn_loop(conn), &conn->timer);
 	conn->source->drop_held(conn);
 	conn_credit_end(conn);
+	stage_fini(conn);
 	queue_gone(&conn->queue);
 	/* What is unread goes now: a disk may hold the last command for ever. */
 	close(conn->fd);
@@ -261,7 +262,6 @@ void conn_free(struct queue *queue)
 	list_del(&conn->dirty_link);
 	list_del(&conn->worker_link);
 	queue_fini(&conn->queue);
-	free(conn->stage);
 	free(conn->aside.bytes);
 	free(conn);
 	worker_connection_put(worker);

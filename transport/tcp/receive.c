@@ -46,13 +46,12 @@ static enum rx_verdict icreq(struct conn *conn)
 	/*
 	 * A digest is computed before its payload leaves or after it arrived; a backend's own memory
 	 * may change in between under another host's hands, so digests need a buffer: of the command, or,
-	 * for short reads, of the connection, which the CPU's caches keep. A host's MAXR2T needs no
-	 * remembering: a command never has more than one R2T outstanding.
+	 * for reads, a stage. A host's MAXR2T needs no remembering: a command never has more than one R2T
+	 * outstanding.
 	 */
 	if (conn->ddgst) {
-		conn->stage = malloc(TCP_TX_STAGE);
 		conn->queue.map_writes = false;
-		conn->queue.map_reads = conn->stage ? TCP_TX_STAGE : 0;
+		stage_init(conn);
 	}
 	conn->c2h_pdo = pdu_c2h_pdo(conn->hdgst, pdu->hpda);
 	conn->rx.params = (struct pdu_params){

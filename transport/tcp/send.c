@@ -21,9 +21,6 @@ _Static_assert((int)RESPONSE_HEADERS_MAX <= (int)TCP_TX_HEADERS, "a response fit
 /* Bytes of payload that are fetched before a send: of each piece, and no more than the first cache has room for. */
 enum { FETCH_EACH = 8 * CACHE_LINE, FETCH_ALL = 32 << 10 };
 
-/* Bytes that are copied, and then looked at for their digest. */
-enum { STAGE_STEP = 16 << 10 };
-
 bool conn_has_output(const struct conn *conn)
 {
 	if (conn->state == CONN_TERMINATING)
@@ -46,49 +43,34 @@ static void *batch_header(struct tx_batch *batch, uint32_t len)
 	return p;
 }
 
-/*
- * Payload that may change at any time is copied, so that what leaves is what its digest is about: in pieces
- * that are in the first cache still when the digest comes to them. Returns the digest's state.
- */
-static uint32_t batch_stage(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
-{
-	uint8_t *to = conn->stage + batch->staged;
-	const uint8_t *from = span_ptr(&cmd->span0);
-	uint32_t crc = CRC32C_INIT;
-
-	for (uint32_t at = 0; at < cmd->data_len; at += STAGE_STEP) {
-		uint32_t step = MIN((uint32_t)STAGE_STEP, cmd->data_len - at);
-
-		memcpy(to + at, from + at, step);
-		crc = crc32c_update(crc, to + at, step);
-	}
-	batch->iov[batch->msg.msg_iovlen++] = (struct iovec){ to, cmd->data_len };
-	batch->ends_in_headers = false;
-	batch->payload_len += cmd->data_len;
-	batch->left += cmd->data_len;
-	batch->staged += cmd->data_len;
-	return crc;
-}
-
 static bool is_staged(const struct conn *conn, const struct cmd *cmd)
 {
 	return conn->ddgst && cmd->direction == CMD_DATA_TO_HOST && cmd->memory == CMD_MEMORY_MAPPED;
 }
 
-static void batch_payload(struct tx_batch *batch, const struct spanv *data, uint32_t len)
+/* The payload of @cmd; returns the state of its digest, where one is wanted. */
+static uint32_t batch_payload(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
 {
-	struct iovec *iov = &batch->iov[batch->msg.msg_iovlen];
-
 	/* batch_fits() has seen to the room. */
-	if (likely(data->n == 1)) {
+	struct iovec *iov = &batch->iov[batch->msg.msg_iovlen];
+	const struct spanv *data = &cmd->data;
+	uint32_t len = cmd->data_len, crc = CRC32C_INIT;
+
+	if (is_staged(conn, cmd)) {
+		*iov = (struct iovec){ stage_copy(batch, cmd, &crc), len };
+		batch->msg.msg_iovlen++;
+	} else if (likely(data->n == 1)) {
 		*iov = (struct iovec){ span_ptr(data->v), len };
 		batch->msg.msg_iovlen++;
 	} else {
 		batch->msg.msg_iovlen += (size_t)spanv_iovec(data, 0, len, iov, (int)data->n);
 	}
+	if (conn->ddgst && !is_staged(conn, cmd))
+		crc = spanv_crc32c(data, 0, len, crc);
 	batch->ends_in_headers = false;
 	batch->payload_len += len;
 	batch->left += len;
+	return crc;
 }
 
 static void header_digest(const struct conn *conn, void *pdu, uint32_t hlen)
@@ -133,20 +115,14 @@ static void batch_data(struct conn *conn, struct tx_batch *batch, const struct c
 	uint32_t header = with_digest(conn, PDU_HLEN_DATA);
 	uint8_t flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
 	struct pdu_data *pdu = batch_header(batch, header);
-	uint32_t crc = CRC32C_INIT;
+	uint32_t crc;
 
 	pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
 			    conn->ddgst, conn->c2h_pdo);
 	header_digest(conn, pdu, PDU_HLEN_DATA);
 	if (conn->c2h_pdo > header)
 		memset(batch_header(batch, conn->c2h_pdo - header), 0, conn->c2h_pdo - header);
-	if (is_staged(conn, cmd)) {
-		crc = batch_stage(conn, batch, cmd);
-	} else {
-		batch_payload(batch, &cmd->data, cmd->data_len);
-		if (conn->ddgst)
-			crc = spanv_crc32c(&cmd->data, 0, cmd->data_len, crc);
-	}
+	crc = batch_payload(conn, batch, cmd);
 	/*
 	 * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends
 	 * a second time from its pages would not be what it sent before.
@@ -167,7 +143,7 @@ static bool batch_fits(const struct conn *conn, const struct tx_batch *batch, co
 {
 	size_t iovs = 2 + (with_data ? cmd->data.n : 0);
 
-	if (is_staged(conn, cmd) && batch->staged + cmd->data_len > TCP_TX_STAGE)
+	if (is_staged(conn, cmd) && batch->staged + cmd->data_len > batch->stage_bytes)
 		return false;
 	if (batch->left && with_data && batch->left + cmd->data_len > TCP_TX_CAP)
 		return false;
@@ -268,12 +244,13 @@ void conn_send(struct conn *conn)
 	batch->msg = (struct msghdr){ .msg_iov = batch->iov };
 	batch->headers_len = 0;
 	batch->payload_len = 0;
-	batch->staged = 0;
 	batch->left = 0;
 	batch->ends_in_headers = false;
 	batch->zc_worth = false;
 	batch->mapped = false;
 	list_init(&batch->cmds);
+	if (conn->ddgst)
+		stage_begin(conn);
 	batch_fill(conn, batch);
 	assert(batch->left);
 	stall_sending(conn);
@@ -311,13 +288,14 @@ void conn_release_sent(struct conn *conn, struct list *cmds)
 	struct list *node;
 
 	while ((node = list_pop(cmds))) {
-		struct cmd *cmd = &list_entry(node, struct tcp_cmd, tx_link)->cmd;
+		struct tcp_cmd *tcmd = list_entry(node, struct tcp_cmd, tx_link);
 
 		if (conn->state == CONN_DEAD)
 			continue;
+		stage_release(conn, tcmd);
 		if (!list_empty(cmds))
-			stats_join(cmd, &list_first(cmds, struct tcp_cmd, tx_link)->cmd);
-		cmd_release(cmd);
+			stats_join(&tcmd->cmd, &list_first(cmds, struct tcp_cmd, tx_link)->cmd);
+		cmd_release(&tcmd->cmd);
 	}
 }
 

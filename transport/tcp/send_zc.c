@@ -183,6 +183,12 @@ static void headers_move(struct tx_batch *batch, char *room)
 	}
 }
 
+bool zc_pays(const struct conn *conn, uint32_t len)
+{
+	return conn->zc.min && len >= conn->zc.min &&
+	       conn->queue.worker->loop.now_ns >= conn->zc.again_ns;
+}
+
 bool zc_submit(struct conn *conn)
 {
 	struct tx_batch *batch = &conn->tx;

@@ -73,7 +73,7 @@ static uint64_t tcp_worker_bytes(void)
 
 static uint64_t tcp_connection_bytes(unsigned depth)
 {
-	return heap_bytes(sizeof(struct conn)) + heap_bytes(TCP_TX_STAGE) +
+	return heap_bytes(sizeof(struct conn)) + stage_own_bytes() +
 	       (tcp_queues_bytes() ? heap_bytes(TCP_ZCRX_RECEIVE) : 0) +
 	       queue_slots_bytes(depth, sizeof(struct tcp_cmd));
 }
@@ -445,6 +445,7 @@ const struct transport_ops tcp_transport = {
 	.listen = tcp_listen,
 	.unlisten = tcp_unlisten,
 	.connected = tcp_connected,
+	.stage = stage_long_read,
 	.fetch = conn_fetch,
 	.take_back = conn_take_back,
 	.respond = conn_respond,

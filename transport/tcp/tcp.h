@@ -26,8 +26,9 @@ enum tcp_limits {
 	TCP_ZCRX_SHARE = 4,      /* of the receive area that a socket's buffer may take, from then on */
 	TCP_TX_IOVS = 258,
 	TCP_TX_HEADERS = 8192,
-	TCP_TX_STAGE = 64 << 10, /* bytes of a backend's memory that are copied for one send with data digests */
 	TCP_TX_CAP = 544 << 10,  /* bytes of one send, if not of one response: 4 of 128 KiB, 128 of 4 KiB */
+	TCP_STAGE = 64 << 10,       /* bytes of a connection's own stage */
+	TCP_STAGE_LONG = 512 << 10, /* bytes of one for long reads: 4 of 128 KiB, as in one send */
 	TCP_BACKLOG = 1024,
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
 	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
@@ -46,6 +47,7 @@ struct tcp_cmd {
 	uint32_t received;   /* bytes that are in cmd.data */
 	uint32_t granted;    /* bytes asked for by R2Ts so far */
 	bool digest_bad;     /* some data digest was wrong: the command will fail */
+	bool stage_user;     /* of those in conn->stage.users */
 	uint32_t r2t_offset, r2t_len;
 	uint64_t asked_ns;   /* stall.c's clock: since when no byte came that it was asked for */
 	struct gather gather; /* cmd.lent: of the payload */
@@ -58,13 +60,16 @@ struct tx_batch {
 	struct list cmds; /* released when sent */
 	uint32_t headers_len;
 	uint32_t payload_len;
-	uint32_t staged; /* bytes of conn->stage that it uses */
+	uint32_t staged; /* bytes of `stage` that it uses */
 	uint32_t left; /* bytes not sent yet */
 	bool ends_in_headers; /* the last iovec is of `headers`, all of which are side by side */
 	bool zc_worth; /* holds payload for which zero-copy pays */
 	bool mapped;   /* holds payload that may change under way: not for zero-copy */
 	struct iovec iov[TCP_TX_IOVS];
 	uint8_t headers[TCP_TX_HEADERS];
+	/* With data digests: which of conn->stage's bytes it may use. */
+	uint8_t *stage;
+	uint32_t stage_bytes;
 };
 
 /*
@@ -92,6 +97,13 @@ struct conn_zc {
 	uint64_t again_ns;   /* CLOCK_MONOTONIC: none is tried before */
 	uint64_t bytes;      /* payload that left from its pages */
 	uint64_t copied_bytes; /* payload that the kernel copied after all */
+};
+
+/* Where payload is copied that may change while its digest is computed (stage.c). */
+struct conn_stage {
+	uint8_t *own;     /* TCP_STAGE bytes; NULL: without data digests, or there was no memory */
+	struct span lent; /* TCP_STAGE_LONG bytes of the worker's pool, while there are */
+	unsigned users;   /* long reads that count on them */
 };
 
 enum conn_state {
@@ -160,7 +172,6 @@ struct conn {
 	struct list r2t_send; /* tcp_cmd.r2t_link */
 	struct list tx_ready; /* tcp_cmd.tx_link */
 	struct tx_batch tx;
-	uint8_t *stage; /* TCP_TX_STAGE bytes: for payload that may change while its digest is computed; or NULL */
 	struct op tx_op;
 	struct conn_zc zc;
 	uint32_t term_len;    /* termination request to be sent */
@@ -168,6 +179,7 @@ struct conn {
 	bool hdgst, ddgst;
 	uint8_t c2h_pdo; /* of C2HData */
 	struct pdu_icresp icresp;
+	struct conn_stage stage;
 	struct tcp_cmd slot0;
 	uint8_t small[TCP_SMALL];
 };
@@ -299,6 +311,26 @@ void conn_release_sent(struct conn *conn, struct list *cmds);
 /* Has the ring give up the batch in flight. */
 void conn_send_cancel(struct conn *conn);
 
+/* --------------------------------------------------------------------------------------- stage.c */
+
+/* Most bytes that a connection's own takes, for the bound announced. */
+uint64_t stage_own_bytes(void);
+/* The connection has data digests. */
+void stage_init(struct conn *conn);
+/* Gives all back. Nothing is being sent. */
+void stage_fini(struct conn *conn);
+/* transport_ops.stage */
+bool stage_long_read(struct cmd *cmd);
+/* The command was answered. */
+void stage_release(struct conn *conn, struct tcp_cmd *tcmd);
+/* A batch begins, that may use stage_bytes of it. */
+void stage_begin(struct conn *conn);
+/*
+ * Copies the mapped payload of @cmd, for which there is room, behind what the batch has in its stage; to
+ * where, and adds it to the digest's state *@crc.
+ */
+void *stage_copy(struct tx_batch *batch, const struct cmd *cmd, uint32_t *crc);
+
 /* --------------------------------------------------------------------------------------- stall.c */
 
 /* The host was asked for data of @tcmd, or sent some and owes more: tcmd->asked_link is in conn->asked. */
@@ -324,6 +356,8 @@ int zc_worker_init(struct tcp_worker *tcp);
 void zc_worker_fini(struct tcp_worker *tcp);
 /* Sends the batch conn->tx by zero-copy. False: it has to go by an ordinary send. */
 bool zc_submit(struct conn *conn);
+/* Would a payload of @len bytes in a command's buffer be sent that way now? */
+bool zc_pays(const struct conn *conn, uint32_t len);
 /* Nothing of the batch that conn->zc.sending began is left to be sent; forgets which one that was. */
 void zc_taken(struct conn *conn);
 
