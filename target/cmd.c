@@ -89,13 +89,6 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 /* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
 enum { AHEAD_WRITTEN = 16 * CACHE_LINE };
 
-static bool read_may_map(struct cmd *cmd)
-{
-	const struct queue *queue = cmd->queue;
-
-	return cmd->data_len <= queue->map_reads || (queue->ops->stage && queue->ops->stage(cmd));
-}
-
 /* Read and Write of a backend that has its blocks in memory need no buffer. */
 static bool cmd_map(struct cmd *cmd)
 {
@@ -106,7 +99,7 @@ static bool cmd_map(struct cmd *cmd)
 	/* Not on the admin queue: Get Log Page has the opcode of Read, and may be about a namespace. */
 	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || (sqe->flags & NVME_FUSE_MASK))
 		return false;
-	if (!(sqe->opcode == NVME_IO_READ && read_may_map(cmd)) &&
+	if (!(sqe->opcode == NVME_IO_READ && cmd->data_len <= cmd->queue->map_reads) &&
 	    !(sqe->opcode == NVME_IO_WRITE && cmd->queue->map_writes))
 		return false;
 	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
@@ -183,33 +176,23 @@ static bool capsule_in_share(const struct cmd *cmd)
 	return !share || *share <= NS_SHARE * cmd->queue->worker->pool.free_bytes;
 }
 
-/* Would it leave the reserve alone? */
-static bool above_reserve(const struct pool *pool, uint64_t need)
-{
-	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
-
-	return need + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
-}
-
+/* Would the command leave the reserve alone? */
 static bool memory_above_reserve(const struct cmd *cmd)
 {
-	return above_reserve(&cmd->queue->worker->pool, memory_need(cmd));
+	const struct pool *pool = &cmd->queue->worker->pool;
+	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT;
+
+	return memory_need(cmd) + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
 }
 
-bool queue_memory_wanted(const struct queue *queue)
-{
-	const struct worker *worker = queue->worker;
-
-	return worker->memory_starved || !list_empty(&worker->queues_hungry);
-}
-
+/* The lower half of the pool is the commands' alone. */
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span)
 {
 	struct pool *pool = &queue->worker->pool;
-	uint64_t need = pool_piece_bytes(len);
+	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT, need = pool_piece_bytes(len);
 
-	if (queue_memory_wanted(queue) || !queue_in_share(queue, need) ||
-	    !above_reserve(pool, need) || pool_get(pool, len, span))
+	if (queue->worker->memory_starved || !queue_in_share(queue, need) ||
+	    need + size / 2 > pool->free_bytes || pool_get(pool, len, span))
 		return false;
 	queue->memory_bytes += need;
 	return true;
@@ -246,14 +229,14 @@ static bool fused_second_may_go_on(const struct cmd *cmd)
 	       size >> CAPSULE_RESERVE_SHIFT <= pool->free_bytes;
 }
 
-static int cmd_get_buffers(struct cmd *cmd, bool mapped)
+static int cmd_get_buffers(struct cmd *cmd)
 {
 	struct pool *pool = &cmd->queue->worker->pool;
 	int rc;
 
 	if (cmd_is_fused_second(cmd))
 		return io_fused_memory(cmd);
-	if (cmd->direction != CMD_DATA_NONE && !mapped) {
+	if (cmd->direction != CMD_DATA_NONE && !cmd_map(cmd)) {
 		rc = pool_get(pool, cmd->data_len, &cmd->span0);
 		if (rc)
 			return rc;
@@ -276,9 +259,9 @@ static int cmd_get_buffers(struct cmd *cmd, bool mapped)
 static int cmd_get_memory(struct cmd *cmd)
 {
 	const struct pool *pool = &cmd->queue->worker->pool;
-	bool mapped = cmd->direction != CMD_DATA_NONE && cmd_map(cmd);
-	uint64_t free_bytes = pool->free_bytes, *share;
-	int rc = cmd_get_buffers(cmd, mapped);
+	uint64_t free_bytes = pool->free_bytes;
+	uint64_t *share;
+	int rc = cmd_get_buffers(cmd);
 
 	cmd->queue->memory_bytes += free_bytes - pool->free_bytes;
 	if (rc)

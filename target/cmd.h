@@ -154,11 +154,10 @@ void cmd_release(struct cmd *cmd);
 void cmd_cancel(struct cmd *cmd);
 
 /*
- * Memory of the worker's pool for the transport's own use, @len bytes, held against the share of @queue.
- * False: none now. It is to be put back soon when commands want it, which the second function tells.
+ * Memory of the worker's pool for the transport's own use, for a short time: @len bytes, which count as the
+ * commands' of @queue. False: there is none to spare. Commands that need some come first.
  */
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span);
-bool queue_memory_wanted(const struct queue *queue);
 void queue_memory_put(struct queue *queue, const struct span *span);
 
 /* The one setter. Asserts that the transition is legal. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * PORT: what the core asks of a transport. Of the core it calls queue_init and queue_fini,
- * queue_cmd_get and queue_cmd_find, queue_memory_get, queue_memory_wanted and queue_memory_put,
- * queue_may_end, cmd_begin, cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept and
- * worker_connection_put. All calls about a queue are made on its worker's thread. Of listeners it calls
- * listener_why(), listener_facts() and listener_lost().
+ * queue_cmd_get and queue_cmd_find, queue_memory_get and queue_memory_put, queue_may_end, cmd_begin,
+ * cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept and worker_connection_put. All calls
+ * about a queue are made on its worker's thread. Of listeners it calls listener_why(), listener_facts()
+ * and listener_lost().
  */
 #ifndef SLUICE_TARGET_TRANSPORT_OPS_H
 #define SLUICE_TARGET_TRANSPORT_OPS_H
@@ -93,11 +93,6 @@ struct transport_ops {
 	uint16_t (*connecting)(const struct queue *queue, uint16_t qid, unsigned depth);
 	/* Connect succeeded with these values: the transport may use more in-capsule data from now on. */
 	void (*connected)(struct queue *queue);
-	/*
-	 * The read @cmd is longer than queue->map_reads: may it leave from a backend's memory all the same?
-	 * Then the transport keeps what it needs for that until it has answered. NULL: no.
-	 */
-	bool (*stage)(struct cmd *cmd);
 	/*
 	 * Brings cmd->data_len bytes from the host into cmd->data; then calls cmd_fetched(), perhaps
 	 * before it returns.

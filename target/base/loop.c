@@ -157,8 +157,7 @@ void loop_fini(struct loop *loop)
 	free(loop->iovs);
 }
 
-/* Hands all prepared requests to the kernel, and begins anew with what they pointed at. */
-static void loop_submit_full(struct loop *loop)
+void loop_submit(struct loop *loop)
 {
 	int rc = io_uring_submit(&loop->ring);
 
@@ -173,7 +172,7 @@ struct io_uring_sqe *loop_sqe(struct loop *loop)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
 	while (unlikely(!sqe)) {
-		loop_submit_full(loop);
+		loop_submit(loop);
 		sqe = io_uring_get_sqe(&loop->ring);
 	}
 	return sqe;
@@ -193,7 +192,7 @@ struct io_uring_sqe *loop_sqe_iovs(struct loop *loop, unsigned n, struct iovec *
 	assert(n && n <= LOOP_IOVS);
 	iovs_reclaim(loop, 0);
 	while (unlikely(loop->iovs_used + n > LOOP_IOVS)) {
-		loop_submit_full(loop);
+		loop_submit(loop);
 		iovs_reclaim(loop, 0);
 	}
 	sqe = loop_sqe(loop);

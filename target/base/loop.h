@@ -139,6 +139,9 @@ static inline const void *loop_cqe_extra(const struct loop *loop)
  */
 void loop_cancel(struct loop *loop, struct op *op);
 
+/* Hands all requests that are prepared to the kernel, when what they name is about to go. */
+void loop_submit(struct loop *loop);
+
 /* (Re)starts @timer to fire @delay_ns from now. Its first use needs timer_init(). -ENOMEM possible. */
 int loop_timer_start(struct loop *loop, struct timer *timer, uint64_t delay_ns);
 void loop_timer_stop(struct loop *loop, struct timer *timer);

@@ -383,7 +383,7 @@ static void submit_one(struct loop *loop, const struct io_uring_sqe *sqe)
 	n_requests++;
 }
 
-static void submit(struct loop *loop)
+void loop_submit(struct loop *loop)
 {
 	struct ring *ring = ring_of(loop);
 
@@ -402,7 +402,7 @@ struct io_uring_sqe *loop_sqe(struct loop *loop)
 	struct io_uring_sqe *sqe;
 
 	if (ring->n_sqes == sim.knobs.sq_entries)
-		submit(loop);
+		loop_submit(loop);
 	sqe = &ring->sqes[ring->n_sqes++];
 	memset(sqe, 0, sizeof(*sqe));
 	return sqe;
@@ -414,7 +414,7 @@ struct io_uring_sqe *loop_sqe_iovs(struct loop *loop, unsigned n, struct iovec *
 
 	SIM_CHECK(n && n <= LOOP_IOVS, "%u iovecs", n);
 	if (loop->iovs_used + n > LOOP_IOVS)
-		submit(loop);
+		loop_submit(loop);
 	sqe = loop_sqe(loop);
 	*iov = loop->iovs + loop->iovs_used;
 	loop->iovs_used += n;
@@ -597,7 +597,7 @@ void sim_turn(struct loop *loop)
 {
 	bool mail_first = sim_chance(500);
 
-	submit(loop);
+	loop_submit(loop);
 	loop->now_ns = sim.now_ns;
 	sim.turning = true;
 	timers_run(loop);

@@ -43,21 +43,17 @@ static void *batch_header(struct tx_batch *batch, uint32_t len)
 	return p;
 }
 
-static bool is_staged(const struct conn *conn, const struct cmd *cmd)
+/* @len bytes of payload; returns the state of their digest, where one is wanted. */
+static uint32_t batch_payload(struct conn *conn, struct tx_batch *batch,
+			      const struct tcp_cmd *tcmd, uint32_t len)
 {
-	return conn->ddgst && cmd->direction == CMD_DATA_TO_HOST && cmd->memory == CMD_MEMORY_MAPPED;
-}
-
-/* The payload of @cmd; returns the state of its digest, where one is wanted. */
-static uint32_t batch_payload(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
-{
-	/* batch_fits() has seen to the room. */
+	/* batch_takes() has seen to the room. */
 	struct iovec *iov = &batch->iov[batch->msg.msg_iovlen];
-	const struct spanv *data = &cmd->data;
-	uint32_t len = cmd->data_len, crc = CRC32C_INIT;
+	const struct spanv *data = &tcmd->cmd.data;
+	uint32_t crc = CRC32C_INIT;
 
-	if (is_staged(conn, cmd)) {
-		*iov = (struct iovec){ stage_copy(batch, cmd, &crc), len };
+	if (stage_wanted(conn, &tcmd->cmd)) {
+		*iov = (struct iovec){ stage_copy(batch, tcmd, len, &crc), len };
 		batch->msg.msg_iovlen++;
 	} else if (likely(data->n == 1)) {
 		*iov = (struct iovec){ span_ptr(data->v), len };
@@ -65,7 +61,7 @@ static uint32_t batch_payload(struct conn *conn, struct tx_batch *batch, const s
 	} else {
 		batch->msg.msg_iovlen += (size_t)spanv_iovec(data, 0, len, iov, (int)data->n);
 	}
-	if (conn->ddgst && !is_staged(conn, cmd))
+	if (conn->ddgst && !stage_wanted(conn, &tcmd->cmd))
 		crc = spanv_crc32c(data, 0, len, crc);
 	batch->ends_in_headers = false;
 	batch->payload_len += len;
@@ -110,45 +106,58 @@ static bool success_flag(const struct conn *conn, const struct cmd *cmd)
 	return conn->queue.sqflow_disabled && !le32_get(cmd->cqe.dw0) && !le32_get(cmd->cqe.dw1);
 }
 
-static void batch_data(struct conn *conn, struct tx_batch *batch, const struct cmd *cmd)
+/* The next @len bytes of a read. True: they are the last. */
+static bool batch_data(struct conn *conn, struct tx_batch *batch, struct tcp_cmd *tcmd, uint32_t len)
 {
-	uint32_t header = with_digest(conn, PDU_HLEN_DATA);
-	uint8_t flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
+	const struct cmd *cmd = &tcmd->cmd;
+	uint32_t header = with_digest(conn, PDU_HLEN_DATA), crc;
 	struct pdu_data *pdu = batch_header(batch, header);
-	uint32_t crc;
+	bool last = tcmd->sent + len == cmd->data_len;
+	uint8_t flags = 0;
 
-	pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), 0, cmd->data_len, flags, conn->hdgst,
+	if (last)
+		flags = PDU_FLAG_LAST | (success_flag(conn, cmd) ? PDU_FLAG_SUCCESS : 0);
+	pdu_encode_c2h_data(pdu, le16_get(cmd->sqe.cid), tcmd->sent, len, flags, conn->hdgst,
 			    conn->ddgst, conn->c2h_pdo);
 	header_digest(conn, pdu, PDU_HLEN_DATA);
 	if (conn->c2h_pdo > header)
 		memset(batch_header(batch, conn->c2h_pdo - header), 0, conn->c2h_pdo - header);
-	crc = batch_payload(conn, batch, cmd);
-	/*
-	 * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends
-	 * a second time from its pages would not be what it sent before.
-	 */
+	crc = batch_payload(conn, batch, tcmd, len);
 	if (cmd->memory == CMD_MEMORY_MAPPED)
 		batch->mapped = true;
-	else if (conn->zc.min && cmd->data_len >= conn->zc.min)
+	else if (zc_pays(conn, cmd))
 		batch->zc_worth = true;
 	if (conn->ddgst) {
 		le32_t digest = le32(crc32c_final(crc));
 
 		memcpy(batch_header(batch, sizeof(digest)), &digest, sizeof(digest));
 	}
+	tcmd->sent = last ? 0 : tcmd->sent + len;
+	return last;
 }
 
-static bool batch_fits(const struct conn *conn, const struct tx_batch *batch, const struct cmd *cmd,
-		       bool with_data)
+/* May what is to be copied by nobody share a batch with what is copied? */
+static bool batch_mixes(const struct conn *conn, const struct tx_batch *batch, const struct cmd *cmd)
 {
+	return !(cmd->memory == CMD_MEMORY_MAPPED && batch->zc_worth) &&
+	       !(batch->mapped && zc_pays(conn, cmd));
+}
+
+/* Does the batch take the response to @tcmd now, or of its data *@len bytes? */
+static bool batch_takes(struct conn *conn, struct tx_batch *batch, const struct tcp_cmd *tcmd,
+			bool with_data, uint32_t *len)
+{
+	const struct cmd *cmd = &tcmd->cmd;
 	size_t iovs = 2 + (with_data ? cmd->data.n : 0);
 
-	if (is_staged(conn, cmd) && batch->staged + cmd->data_len > batch->stage_bytes)
+	if (batch->msg.msg_iovlen + iovs > TCP_TX_IOVS ||
+	    batch->headers_len + RESPONSE_HEADERS_MAX > TCP_TX_HEADERS)
 		return false;
-	if (batch->left && with_data && batch->left + cmd->data_len > TCP_TX_CAP)
-		return false;
-	return batch->msg.msg_iovlen + iovs <= TCP_TX_IOVS &&
-	       batch->headers_len + RESPONSE_HEADERS_MAX <= TCP_TX_HEADERS;
+	if (!with_data)
+		return true;
+	*len = stage_wanted(conn, cmd) ? stage_room(conn, tcmd) : cmd->data_len;
+	return *len && (!batch->left || batch->left + *len <= TCP_TX_CAP) &&
+	       batch_mixes(conn, batch, cmd);
 }
 
 /* What is to be copied behind the command at @node. */
@@ -159,7 +168,7 @@ static void next_fetch(const struct conn *conn, const struct list *node)
 	if (!conn->ddgst || node->next == &conn->tx_ready)
 		return;
 	next = &list_entry(node->next, struct tcp_cmd, tx_link)->cmd;
-	if (is_staged(conn, next))
+	if (stage_wanted(conn, next))
 		fetch_lines(span_ptr(&next->span0), MIN((size_t)FETCH_EACH, (size_t)next->data_len));
 }
 
@@ -170,13 +179,14 @@ static void batch_responses(struct conn *conn, struct tx_batch *batch)
 	list_for_each(tcmd, &conn->tx_ready, struct tcp_cmd, tx_link) {
 		const struct cmd *cmd = &tcmd->cmd;
 		bool with_data = cmd->direction == CMD_DATA_TO_HOST;
+		uint32_t len = 0;
 
-		if (!batch_fits(conn, batch, cmd, with_data))
+		if (!batch_takes(conn, batch, tcmd, with_data, &len))
 			break;
 		next_fetch(conn, &tcmd->tx_link);
+		if (with_data && !batch_data(conn, batch, tcmd, len))
+			break;
 		last = &tcmd->tx_link;
-		if (with_data)
-			batch_data(conn, batch, cmd);
 		if (!with_data || !success_flag(conn, cmd))
 			batch_rsp(conn, batch, cmd);
 	}
@@ -292,7 +302,6 @@ void conn_release_sent(struct conn *conn, struct list *cmds)
 
 		if (conn->state == CONN_DEAD)
 			continue;
-		stage_release(conn, tcmd);
 		if (!list_empty(cmds))
 			stats_join(&tcmd->cmd, &list_first(cmds, struct tcp_cmd, tx_link)->cmd);
 		cmd_release(&tcmd->cmd);
@@ -303,6 +312,7 @@ void conn_release_sent(struct conn *conn, struct list *cmds)
 static void batch_end(struct conn *conn)
 {
 	conn->tx.busy = false;
+	stage_end(conn);
 	if (conn->zc.sending)
 		zc_taken(conn);
 	conn_release_sent(conn, &conn->tx.cmds);

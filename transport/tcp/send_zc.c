@@ -131,8 +131,10 @@ static void zc_judge(struct conn *conn, bool copied)
 		conn->zc.copied_run = 0;
 		return;
 	}
-	if (++conn->zc.copied_run >= TCP_ZC_COPIED)
-		conn->zc.again_ns = conn_loop(conn)->now_ns + TCP_ZC_AGAIN_S * 1000000000ull;
+	if (++conn->zc.copied_run < TCP_ZC_COPIED)
+		return;
+	conn->zc.again_ns = conn_loop(conn)->now_ns + TCP_ZC_AGAIN_S * 1000000000ull;
+	stage_all(conn);
 }
 
 static void zc_notified(struct zc_send *zc, bool copied)
@@ -183,9 +185,14 @@ static void headers_move(struct tx_batch *batch, char *room)
 	}
 }
 
-bool zc_pays(const struct conn *conn, uint32_t len)
+/*
+ * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends a second time
+ * from its pages would not be what it sent before.
+ */
+bool zc_pays(const struct conn *conn, const struct cmd *cmd)
 {
-	return conn->zc.min && len >= conn->zc.min &&
+	return cmd->memory != CMD_MEMORY_MAPPED && conn->zc.min &&
+	       cmd->data_len >= conn->zc.min &&
 	       conn->queue.worker->loop.now_ns >= conn->zc.again_ns;
 }
 

@@ -270,24 +270,22 @@ static void accept_done(struct op *op, int res, uint32_t flags)
 	struct listener *listener = container_of(op, struct listener, accept_op);
 
 	(void)flags;
-	if (res >= 0) {
-		if (listener->accepting)
-			accepted(listener, res);
-		else
+	if (!listener->accepting) {
+		if (res >= 0)
 			close(res);
+	} else if (res >= 0) {
+		accepted(listener, res);
+		accept_arm(listener);
+	} else if (res == -ECONNABORTED || res == -EINTR) {
+		accept_arm(listener);
+	} else {
+		log_peer(listener_about(listener), "listener %s: cannot accept: %s",
+			 listener->config->name, strerror(-res));
+		if (loop_timer_start(&listener->worker->loop, &listener->accept_again,
+				     ACCEPT_AGAIN_MS * 1000000ull))
+			accept_arm(listener);
 	}
 	listener_put(listener);
-	if (!listener->accepting)
-		return;
-	if (res >= 0 || res == -ECONNABORTED || res == -EINTR) {
-		accept_arm(listener);
-		return;
-	}
-	log_peer(listener_about(listener), "listener %s: cannot accept: %s", listener->config->name,
-		 strerror(-res));
-	if (loop_timer_start(&listener->worker->loop, &listener->accept_again,
-			     ACCEPT_AGAIN_MS * 1000000ull))
-		accept_arm(listener);
 }
 
 static int tcp_claim(const struct config_listener *config)
@@ -332,6 +330,8 @@ static void tcp_unlisten(struct listener *listener)
 	listener->accepting = false;
 	loop_timer_stop(&listener->worker->loop, &listener->accept_again);
 	loop_cancel(&listener->worker->loop, &listener->accept_op);
+	/* An accept that is prepared only would find another file by that number. */
+	loop_submit(&listener->worker->loop);
 	/* The ring's reference goes with the cancelled accept; shutting down ends listening at once. */
 	shutdown(listener->fd, SHUT_RDWR);
 	close(listener->fd);
@@ -445,7 +445,6 @@ const struct transport_ops tcp_transport = {
 	.listen = tcp_listen,
 	.unlisten = tcp_unlisten,
 	.connected = tcp_connected,
-	.stage = stage_long_read,
 	.fetch = conn_fetch,
 	.take_back = conn_take_back,
 	.respond = conn_respond,

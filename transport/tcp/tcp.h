@@ -28,7 +28,7 @@ enum tcp_limits {
 	TCP_TX_HEADERS = 8192,
 	TCP_TX_CAP = 544 << 10,  /* bytes of one send, if not of one response: 4 of 128 KiB, 128 of 4 KiB */
 	TCP_STAGE = 64 << 10,       /* bytes of a connection's own stage */
-	TCP_STAGE_LONG = 512 << 10, /* bytes of one for long reads: 4 of 128 KiB, as in one send */
+	TCP_STAGE_LENT = 512 << 10, /* most bytes that it borrows for one send: 4 of 128 KiB */
 	TCP_BACKLOG = 1024,
 	TCP_LINGER_MS = 5000,    /* for the peer to close after the last byte was sent */
 	TCP_RESET_MS = 1000,     /* for a dead connection's peer to take what is sent from our pages */
@@ -45,9 +45,9 @@ struct tcp_cmd {
 	struct list asked_link; /* conn->asked */
 	struct list r2t_link; /* waits for window, or for its R2T to be sent */
 	uint32_t received;   /* bytes that are in cmd.data */
+	uint32_t sent;       /* bytes of a read that went before, in PDUs of their own */
 	uint32_t granted;    /* bytes asked for by R2Ts so far */
 	bool digest_bad;     /* some data digest was wrong: the command will fail */
-	bool stage_user;     /* of those in conn->stage.users */
 	uint32_t r2t_offset, r2t_len;
 	uint64_t asked_ns;   /* stall.c's clock: since when no byte came that it was asked for */
 	struct gather gather; /* cmd.lent: of the payload */
@@ -102,8 +102,7 @@ struct conn_zc {
 /* Where payload is copied that may change while its digest is computed (stage.c). */
 struct conn_stage {
 	uint8_t *own;     /* TCP_STAGE bytes; NULL: without data digests, or there was no memory */
-	struct span lent; /* TCP_STAGE_LONG bytes of the worker's pool, while there are */
-	unsigned users;   /* long reads that count on them */
+	struct span lent; /* of the worker's pool, for the batch in flight; no area: none */
 };
 
 enum conn_state {
@@ -317,19 +316,24 @@ void conn_send_cancel(struct conn *conn);
 uint64_t stage_own_bytes(void);
 /* The connection has data digests. */
 void stage_init(struct conn *conn);
-/* Gives all back. Nothing is being sent. */
 void stage_fini(struct conn *conn);
-/* transport_ops.stage */
-bool stage_long_read(struct cmd *cmd);
-/* The command was answered. */
-void stage_release(struct conn *conn, struct tcp_cmd *tcmd);
-/* A batch begins, that may use stage_bytes of it. */
+/* A buffer of a command's own would be copied by the kernel all the same: no read is to have one. */
+void stage_all(struct conn *conn);
+/* Is the payload of @cmd to be copied when it leaves? */
+static inline bool stage_wanted(const struct conn *conn, const struct cmd *cmd)
+{
+	return conn->ddgst && cmd->direction == CMD_DATA_TO_HOST && cmd->memory == CMD_MEMORY_MAPPED;
+}
+/* A batch begins. */
 void stage_begin(struct conn *conn);
+/* It ended: what it borrowed goes back. */
+void stage_end(struct conn *conn);
+/* How many bytes of what is left of the payload of @tcmd the batch has room for: all, some, or none. */
+uint32_t stage_room(struct conn *conn, const struct tcp_cmd *tcmd);
 /*
- * Copies the mapped payload of @cmd, for which there is room, behind what the batch has in its stage; to
- * where, and adds it to the digest's state *@crc.
+ * Copies as many behind what the batch has in its stage; to where, and adds them to the digest's state *@crc.
  */
-void *stage_copy(struct tx_batch *batch, const struct cmd *cmd, uint32_t *crc);
+void *stage_copy(struct tx_batch *batch, const struct tcp_cmd *tcmd, uint32_t len, uint32_t *crc);
 
 /* --------------------------------------------------------------------------------------- stall.c */
 
@@ -356,8 +360,8 @@ int zc_worker_init(struct tcp_worker *tcp);
 void zc_worker_fini(struct tcp_worker *tcp);
 /* Sends the batch conn->tx by zero-copy. False: it has to go by an ordinary send. */
 bool zc_submit(struct conn *conn);
-/* Would a payload of @len bytes in a command's buffer be sent that way now? */
-bool zc_pays(const struct conn *conn, uint32_t len);
+/* Would the payload of @cmd be sent that way now? */
+bool zc_pays(const struct conn *conn, const struct cmd *cmd);
 /* Nothing of the batch that conn->zc.sending began is left to be sent; forgets which one that was. */
 void zc_taken(struct conn *conn);
 

@@ -327,16 +327,22 @@ static void only_what_is_worth_it(void **state)
 static void memory_of_a_backend_is_copied(void **state)
 {
 	struct conn *conn = conn_make();
+	struct sent sent;
 	struct cmd *cmd;
 	struct span span;
 
 	(void)state;
+	/* By itself: what is not copied keeps leaving from its pages. */
 	respond(conn, LARGE, CMD_MEMORY_POOL);
 	cmd = respond(conn, LARGE, CMD_MEMORY_POOL);
 	span = cmd->span0;
 	cmd->memory = CMD_MEMORY_MAPPED;
 	turn();
+	sent = take_whole(true);
+	assert_int_equal(sent.len, LARGE + PDU_HLEN_DATA + PDU_HLEN_RSP);
 	take_whole(false);
+	assert_int_equal(conn->queue.n_busy, 1);
+	complete(&sent, 0, NOTIF);
 	assert_int_equal(conn->queue.n_busy, 0);
 	assert_int_equal(conn->queue.memory_bytes, LARGE);
 	conn->queue.memory_bytes = 0;
