@@ -231,9 +231,10 @@ const struct setting settings[] = {
 			"which saves a round trip for small writes.",
 	}, {
 		ROW(LISTENER, listener, r2t_window), .key = "r2t_window", .type = &value_size,
-		.min = 4096, .max = 1ull << 30, .multiple = 4096, .def = "512K",
+		.min = 4096, .max = 1ull << 30, .multiple = 4096, .def = "1M",
 		.help = "Data that one connection may be asked to send at a time; at most "
-			"[memory] per_worker.",
+			"[memory] per_worker. With less than 1M long writes are asked for in "
+			"parts, of which Linux hosts up to 7.3 may fail to send the second.",
 	}, {
 		ROW(LISTENER, listener, send_zc_min), .key = "send_zc_min", .type = &value_size,
 		.min = 4096, .max = MAX_TRANSFER, .multiple = 512, .zero = "never", .def = "32K",

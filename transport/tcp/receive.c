@@ -271,7 +271,7 @@ static void on_payload(struct rx *rx, bool digest_ok)
 		else
 			list_del(&tcmd->asked_link);
 		if (tcmd->received == tcmd->granted && tcmd->granted < tcmd->cmd.data_len)
-			list_add_tail(&conn->r2t_wait, &tcmd->r2t_link);
+			list_add_head(&conn->r2t_wait, &tcmd->r2t_link); /* first what is begun */
 		conn_grant(conn);
 	}
 	if (tcmd->received < tcmd->cmd.data_len)
@@ -317,21 +317,16 @@ static void credit_review(struct tcp_worker *tcp, struct zcrx *zcrx)
 	}
 }
 
-/* Bytes that the host may be asked for now. */
-static uint32_t grant_room(struct conn *conn)
+/* Of @bytes that the host may be asked for, those that have a place in the receive area. */
+static uint32_t grant_places(struct conn *conn, uint32_t bytes)
 {
-	uint32_t window = conn->queue.listener->config->r2t_window;
-	uint32_t room = window > conn->r2t_outstanding ? window - conn->r2t_outstanding : 0;
 	struct zcrx *zcrx = conn->zcrx;
-	uint64_t area_room;
 
 	if (!zcrx)
-		return room;
-	area_room = landing_room(&zcrx->landing, conn->r2t_outstanding);
-	if (room <= area_room)
-		return room;
-	credit_review(conn->tcp, zcrx);
-	return (uint32_t)MIN((uint64_t)room,
+		return bytes;
+	if (bytes > landing_room(&zcrx->landing, conn->r2t_outstanding))
+		credit_review(conn->tcp, zcrx);
+	return (uint32_t)MIN((uint64_t)bytes,
 			     landing_room(&zcrx->landing, conn->r2t_outstanding));
 }
 
@@ -339,20 +334,26 @@ void conn_grant(struct conn *conn)
 {
 	while (!list_empty(&conn->r2t_wait)) {
 		struct tcp_cmd *tcmd = list_first(&conn->r2t_wait, struct tcp_cmd, r2t_link);
+		uint32_t window = conn->queue.listener->config->r2t_window;
+		uint32_t room = window - MIN(window, conn->r2t_outstanding);
 		uint32_t left = tcmd->cmd.data_len - tcmd->granted;
-		uint32_t room = grant_room(conn);
+		uint32_t places = grant_places(conn, MIN(left, room));
 
-		/* Whole commands, unless one alone is larger than the window: then piece by piece. */
-		if (left > room && conn->r2t_outstanding)
+		/*
+		 * Whole commands, unless one alone is larger than the window: then piece by piece, of which
+		 * Linux hosts have been seen not to send the second (7.3: its R2T may come while the first
+		 * is being sent). What has no place in the area by then is copied.
+		 */
+		if (left > places && conn->r2t_outstanding)
 			return;
 		tcmd->r2t_offset = tcmd->granted;
 		tcmd->r2t_len = MIN(left, room);
 		tcmd->granted += tcmd->r2t_len;
 		conn->r2t_outstanding += tcmd->r2t_len;
 		if (conn->zcrx) {
-			conn->credit += tcmd->r2t_len;
+			conn->credit += places;
 			conn->credit_used = true;
-			conn->zcrx->landing.granted += tcmd->r2t_len;
+			conn->zcrx->landing.granted += places;
 		}
 		list_del(&tcmd->r2t_link);
 		list_add_tail(&conn->r2t_send, &tcmd->r2t_link);

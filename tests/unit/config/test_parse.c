@@ -38,7 +38,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.listeners[0].receive, CONFIG_RECEIVE_AUTO);
 	assert_int_equal(c.listeners[0].require, CONFIG_REQUIRE_NONE);
 	assert_int_equal(c.listeners[0].in_capsule, 16384);
-	assert_int_equal(c.listeners[0].r2t_window, 512 << 10);
+	assert_int_equal(c.listeners[0].r2t_window, 1 << 20);
 	assert_int_equal(c.listeners[0].send_zc_min, 32768);
 	assert_true(c.listeners[0].header_digest);
 	assert_true(c.listeners[0].data_digest);
