@@ -54,7 +54,7 @@ static void knobs_choose(void)
 	host_knobs = (struct host_knobs){
 		.port = PORT,
 		.in_capsule = sim_chance(700) ? 16 * sim_below(1025) : 0,
-		.max_transfer = 4096u << sim_below(6),
+		.max_transfer = 4096u << sim_below(7),
 		.busy = sim_chance(500) ? 1 + sim_below(8) : 1 + sim_below(HOST_DEPTH),
 		.lose = sim_chance(600) ? 1 + sim_below(50) : 0,
 		.reset = rarely(30),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a connection does with the PDUs that its receive machine found. */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/counter.h"
