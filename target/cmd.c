@@ -135,13 +135,14 @@ static uint64_t memory_need(const struct cmd *cmd)
  * A host that does not send what it was asked for, or does not read what it asked for, holds buffers
  * for as long as it likes. So a queue gets no more when it would hold more than it leaves free: half
  * of the pool if it is alone, a third each if there are two such, and so on. However greedy the others
- * are, something is left, and the first buffer of a queue is never refused for its share.
+ * are, something is left.
  */
 static bool queue_in_share(const struct queue *queue, uint64_t need)
 {
 	return queue->memory_bytes + 2 * need <= queue->worker->pool.free_bytes;
 }
 
+/* The first buffer of a queue is never refused for its share. */
 static bool memory_in_share(const struct cmd *cmd)
 {
 	return !cmd->queue->memory_bytes || queue_in_share(cmd->queue, memory_need(cmd));

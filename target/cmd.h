@@ -155,7 +155,7 @@ void cmd_cancel(struct cmd *cmd);
 
 /*
  * Memory of the worker's pool for the transport's own use, for a short time: @len bytes, which count as the
- * commands' of @queue. False: there is none to spare. Commands that need some come first.
+ * commands' of @queue. False: there is none to spare. Commands that find the pool empty come first.
  */
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span);
 void queue_memory_put(struct queue *queue, const struct span *span);

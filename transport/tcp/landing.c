@@ -92,14 +92,19 @@ uint64_t landing_room(const struct landing *landing, uint64_t outstanding)
 
 	/*
 	 * Nobody gets more than is left for others then. Who has nothing gets something in any case: it
-	 * has its place in the chunks that commands never keep, and need not stay there, as the command
-	 * has a buffer. So however many are asked and do not send, and whatever disks are stuck, the
-	 * others go on.
+	 * comes to chunks that commands never keep, and need not stay there, as the command has a
+	 * buffer. So however many are asked and do not send, and whatever disks are stuck, the others
+	 * go on.
 	 */
 	room = room > outstanding ? (room - outstanding) / 2 : 0;
 	if (!outstanding)
 		room = MAX(room, (uint64_t)GRANT_MIN);
 	return room / GRANT_MIN * GRANT_MIN;
+}
+
+uint64_t landing_taken_by(const struct landing *landing, uint64_t bytes)
+{
+	return bytes / landing_density(landing) << landing->chunks.shift;
 }
 
 bool landing_may_keep(const struct landing *landing, uint32_t keeper)

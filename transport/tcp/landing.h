@@ -34,11 +34,14 @@ void landing_fini(struct landing *landing);
 void landing_measure(struct landing *landing, const struct span *piece);
 
 /*
- * Bytes that may be asked of a host that was asked for @outstanding already, so that all that hosts
- * send has its place and none of them takes the place of the others. A multiple of 4096; never 0 for
- * one that was asked for nothing.
+ * Bytes that have a place when a host is asked for them that was asked for @outstanding already, so that
+ * none of the hosts takes the place of the others. A multiple of 4096; never 0 for one that was asked
+ * for nothing.
  */
 uint64_t landing_room(const struct landing *landing, uint64_t outstanding);
+
+/* Bytes of the chunks that @bytes of payload come in, on average. */
+uint64_t landing_taken_by(const struct landing *landing, uint64_t bytes);
 
 /*
  * May a command of @keeper keep one more chunk? Chunks for what hosts were asked to send are worth more

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sending: what a turn produced for a connection leaves in one SENDMSG, with payload straight from
- * where it lies. One is in flight at a time, so nothing overtakes; meanwhile the next one gathers.
+ * where it lies, or from where stage.c copied it to. One is in flight at a time, so nothing overtakes; meanwhile the next one gathers.
  * send_zc.c has the kernel send large payload from its pages instead of a copy.
  */
 #include <assert.h>

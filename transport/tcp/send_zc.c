@@ -20,6 +20,7 @@
  * many await their notification as may, or when the kernel copies what this connection sends anyway
  * (to this same machine, or by a device that cannot gather).
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,17 +80,12 @@ void zc_worker_fini(struct tcp_worker *tcp)
 
 /* ------------------------------------------------------------------------------------------- sends */
 
-/*
- * A peer that does not read holds as many as it likes. So a connection gets no more when it has as
- * many as are left: half of them if it is alone, and something is left for others however many do so.
- */
+/* zc_pays() has said that there is one for it. */
 static struct zc_send *zc_get(struct conn *conn)
 {
 	struct tcp_worker *tcp = conn->tcp;
 	struct zc_send *zc;
 
-	if (conn->zc.pending >= tcp->zc_n_free || conn_loop(conn)->now_ns < conn->zc.again_ns)
-		return NULL;
 	zc = list_entry(list_pop(&tcp->zc_free), struct zc_send, link);
 	tcp->zc_n_free--;
 	conn->zc.pending++;
@@ -131,10 +127,8 @@ static void zc_judge(struct conn *conn, bool copied)
 		conn->zc.copied_run = 0;
 		return;
 	}
-	if (++conn->zc.copied_run < TCP_ZC_COPIED)
-		return;
-	conn->zc.again_ns = conn_loop(conn)->now_ns + TCP_ZC_AGAIN_S * 1000000000ull;
-	stage_all(conn);
+	if (++conn->zc.copied_run >= TCP_ZC_COPIED)
+		conn->zc.again_ns = conn_loop(conn)->now_ns + TCP_ZC_AGAIN_S * 1000000000ull;
 }
 
 static void zc_notified(struct zc_send *zc, bool copied)
@@ -185,15 +179,22 @@ static void headers_move(struct tx_batch *batch, char *room)
 	}
 }
 
+bool zc_tried(const struct conn *conn)
+{
+	return conn->zc.min && conn->queue.worker->loop.now_ns >= conn->zc.again_ns;
+}
+
 /*
  * A command's buffer is its own until it is released. A backend's memory is not: what TCP sends a second time
  * from its pages would not be what it sent before.
+ *
+ * A peer that does not read holds as many sends as it likes. So a connection gets no more when it has as
+ * many as are left: half of them if it is alone, and something is left for others however many do so.
  */
 bool zc_pays(const struct conn *conn, const struct cmd *cmd)
 {
-	return cmd->memory != CMD_MEMORY_MAPPED && conn->zc.min &&
-	       cmd->data_len >= conn->zc.min &&
-	       conn->queue.worker->loop.now_ns >= conn->zc.again_ns;
+	return cmd->memory != CMD_MEMORY_MAPPED && zc_tried(conn) && cmd->data_len >= conn->zc.min &&
+	       conn->zc.pending < conn->tcp->zc_n_free;
 }
 
 bool zc_submit(struct conn *conn)
@@ -203,11 +204,10 @@ bool zc_submit(struct conn *conn)
 	struct zc_send *zc;
 	unsigned flags;
 
-	if (!batch->zc_worth || batch->mapped || batch->headers_len > TCP_ZC_HEADERS)
+	if (!batch->zc_worth || batch->headers_len > TCP_ZC_HEADERS)
 		return false;
+	assert(!batch->mapped);
 	zc = zc_get(conn);
-	if (!zc)
-		return false;
 	headers_move(batch, zc->headers);
 	list_splice_tail(&zc->cmds, &batch->cmds);
 	conn->zc.sending = zc;

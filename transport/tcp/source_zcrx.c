@@ -223,7 +223,8 @@ static uint64_t conn_unread(const struct conn *conn)
 /*
  * Connections that do not read hold chunks in their sockets, where nobody sees them: those whose parsing
  * is paused, and those of hosts that keep a byte back, or send one that is urgent. When they hold
- * most of the area, the one with most of them is closed, for the others to go on.
+ * most of the area, the one with most of them is closed, for the others to go on. Not for what it was
+ * asked for: that comes when it comes, and stall.c sees when it does not.
  */
 static void hog_close(struct tcp_worker *tcp, struct zcrx *zcrx)
 {
@@ -233,13 +234,14 @@ static void hog_close(struct tcp_worker *tcp, struct zcrx *zcrx)
 	struct conn *hog = NULL;
 
 	list_for_each_safe(conn, &tcp->conns, struct conn, worker_link) {
-		uint64_t unread = 0;
+		uint64_t unread = 0, asked;
 
 		if (conn->zcrx == zcrx && conn->state != CONN_DEAD)
 			unread = conn_unread(conn);
 		taken += unread;
-		if (unread > most) {
-			most = unread;
+		asked = landing_taken_by(&zcrx->landing, conn->r2t_outstanding);
+		if (unread > most + asked) {
+			most = unread - asked;
 			hog = conn;
 		}
 	}

@@ -22,19 +22,19 @@ uint64_t stage_own_bytes(void)
 	return heap_bytes(TCP_STAGE);
 }
 
+/* Reads that are sent without a copy get buffers of their own; of the others those that can be copied here. */
+static void reads_choose(struct conn *conn)
+{
+	if (!conn->stage.own)
+		conn->queue.map_reads = 0;
+	else
+		conn->queue.map_reads = zc_tried(conn) ? conn->zc.min - 1 : UINT32_MAX;
+}
+
 void stage_init(struct conn *conn)
 {
 	conn->stage.own = malloc(TCP_STAGE);
-	if (!conn->stage.own)
-		conn->queue.map_reads = 0;
-	else if (conn->zc.min)
-		conn->queue.map_reads = conn->zc.min - 1;
-}
-
-void stage_all(struct conn *conn)
-{
-	if (conn->stage.own)
-		conn->queue.map_reads = UINT32_MAX;
+	reads_choose(conn);
 }
 
 void stage_fini(struct conn *conn)
@@ -47,6 +47,7 @@ void stage_begin(struct conn *conn)
 {
 	struct tx_batch *batch = &conn->tx;
 
+	reads_choose(conn);
 	batch->staged = 0;
 	batch->stage = conn->stage.own;
 	batch->stage_bytes = TCP_STAGE;
@@ -73,10 +74,8 @@ static void stage_borrow(struct conn *conn, const struct tcp_cmd *tcmd)
 		len += tcmd->cmd.data_len;
 	}
 	len = MIN(len, (uint32_t)TCP_STAGE_LENT);
-	if (!queue_memory_get(&conn->queue, len, &conn->stage.lent)) {
-		conn->stage.lent.area = NULL;
+	if (!queue_memory_get(&conn->queue, len, &conn->stage.lent))
 		return;
-	}
 	batch->stage = span_ptr(&conn->stage.lent);
 	batch->stage_bytes = len;
 }
@@ -86,8 +85,11 @@ uint32_t stage_room(struct conn *conn, const struct tcp_cmd *tcmd)
 	struct tx_batch *batch = &conn->tx;
 	uint32_t left = tcmd->cmd.data_len - tcmd->sent, len;
 
-	if (left > batch->stage_bytes && !batch->staged && !conn->stage.lent.area)
+	if (left > batch->stage_bytes && !conn->stage.lent.area) {
+		if (batch->payload_len) /* it might not take this one */
+			return 0;
 		stage_borrow(conn, tcmd);
+	}
 	/* A part of a payload has the stage for itself, so that there are few of them. */
 	len = MIN(left, batch->stage_bytes);
 	return batch->staged + len <= batch->stage_bytes ? len : 0;

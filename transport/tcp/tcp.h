@@ -317,8 +317,6 @@ uint64_t stage_own_bytes(void);
 /* The connection has data digests. */
 void stage_init(struct conn *conn);
 void stage_fini(struct conn *conn);
-/* A buffer of a command's own would be copied by the kernel all the same: no read is to have one. */
-void stage_all(struct conn *conn);
 /* Is the payload of @cmd to be copied when it leaves? */
 static inline bool stage_wanted(const struct conn *conn, const struct cmd *cmd)
 {
@@ -360,6 +358,8 @@ int zc_worker_init(struct tcp_worker *tcp);
 void zc_worker_fini(struct tcp_worker *tcp);
 /* Sends the batch conn->tx by zero-copy. False: it has to go by an ordinary send. */
 bool zc_submit(struct conn *conn);
+/* Does the connection try it now? Not when the kernel has copied a while ago what it was to take so. */
+bool zc_tried(const struct conn *conn);
 /* Would the payload of @cmd be sent that way now? */
 bool zc_pays(const struct conn *conn, const struct cmd *cmd);
 /* Nothing of the batch that conn->zc.sending began is left to be sent; forgets which one that was. */

@@ -496,6 +496,42 @@ static void gives_up_on_copies(void **state)
 	conn_end(conn);
 }
 
+/* With data digests: a buffer of its own is for what is sent from it, and else no read needs one. */
+static void reads_are_mapped_while_it_is_not_tried(void **state)
+{
+	struct conn *conn = conn_make();
+	uint64_t *now_ns = &rig->worker.loop.now_ns;
+
+	(void)state;
+	conn->ddgst = true;
+	stage_init(conn);
+	assert_int_equal(conn->queue.map_reads, ZC_MIN - 1);
+	for (unsigned i = 0; i < TCP_ZC_COPIED; i++)
+		assert_true(read_goes_zc(conn, COPIED));
+	assert_false(read_goes_zc(conn, 0));
+	assert_int_equal(conn->queue.map_reads, UINT32_MAX);
+	*now_ns += TCP_ZC_AGAIN_S * 1000000000ull;
+	assert_true(read_goes_zc(conn, 0));
+	assert_int_equal(conn->queue.map_reads, ZC_MIN - 1);
+	conn_end(conn);
+}
+
+/* What would go without a copy, and does not, leaves with a backend's memory in one send. */
+static void share_is_used_up(struct conn *conn)
+{
+	struct cmd *cmd = respond(conn, ZC_MIN, CMD_MEMORY_POOL);
+	struct span span = cmd->span0;
+	struct sent sent;
+
+	cmd->memory = CMD_MEMORY_MAPPED;
+	respond(conn, ZC_MIN, CMD_MEMORY_POOL);
+	turn();
+	sent = take_whole(false);
+	assert_int_equal(sent.len, 2 * (ZC_MIN + PDU_HLEN_DATA + PDU_HLEN_RSP));
+	conn->queue.memory_bytes -= ZC_MIN;
+	pool_put(&rig->worker.pool, &span);
+}
+
 /* Peers that do not read: each gets its share, and ordinary sends go on. */
 static void bound_is_shared(void **state)
 {
@@ -516,6 +552,7 @@ static void bound_is_shared(void **state)
 			n[c]++;
 		}
 		complete(&sends[c][n[c]], (int)sends[c][n[c]].len, 0);
+		share_is_used_up(conns[c]);
 	}
 	assert_int_equal(n[0], TCP_ZC_SENDS / 2);
 	for (unsigned c = 1; c < ARRAY_SIZE(conns); c++)
@@ -744,6 +781,7 @@ int main(void)
 		CASE(no_notification_to_come),
 		CASE(chains_end),
 		CASE(gives_up_on_copies),
+		CASE(reads_are_mapped_while_it_is_not_tried),
 		CASE(bound_is_shared),
 		CASE(dead_waits_for_notifications),
 		CASE(death_by_the_rest),

@@ -447,6 +447,42 @@ static void who_does_not_send_loses_its_place(void **state)
 	list_del(&tcmd->r2t_link);
 }
 
+/* Hosts that send what they were asked for are not closed for it, however little room there is. */
+static void what_was_asked_for_closes_nobody(void **state)
+{
+	enum { HOSTS = 4 };
+	struct conn *conns[HOSTS];
+	int peers[HOSTS];
+
+	(void)state;
+	zcrx.landing.kept = zcrx.landing.most;
+	zcrx.landing.chunks.held = zcrx.landing.most;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		static const char bytes[AREA / 8];
+
+		conns[i] = conn_make(connected_pair(&peers[i]));
+		write_waits(conns[i], WINDOW);
+		conn_grant(conns[i]);
+		assert_int_equal(conns[i]->r2t_outstanding, WINDOW);
+		assert_true(send(peers[i], bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT) > 0);
+	}
+	usleep(50000);
+	zcrx.event_op.done(&zcrx.event_op, 0, MORE);
+	zcrx.shortage.expired(&zcrx.shortage);
+	assert_int_equal(zcrx.stats.closed, 0);
+	/* What was not asked for is another matter. */
+	conns[1]->r2t_outstanding = 0;
+	zcrx.shortage.expired(&zcrx.shortage);
+	assert_int_equal(zcrx.stats.closed, 1);
+	assert_int_equal(conns[1]->state, CONN_DEAD);
+	zcrx.landing.kept = 0;
+	zcrx.landing.chunks.held = 0;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		list_del(&conns[i]->slot0.r2t_link);
+		close(peers[i]);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
@@ -459,6 +495,7 @@ int main(void)
 		TEST(no_copy_to_a_dmabuf),
 		TEST(who_does_not_read_makes_room),
 		TEST(who_does_not_send_loses_its_place),
+		TEST(what_was_asked_for_closes_nobody),
 		TEST(a_short_nic_closes_nobody_who_reads),
 		TEST(sockets_may_hold_a_part_of_the_area),
 		TEST(nothing_is_kept_of_who_is_terminated),
