@@ -40,6 +40,9 @@ host_disconnect "$nqn"
 wait "$fio_pid" || :
 target_stop
 
+note "nobody holds the drive any more" # else the kernel may take what comes for another path to it
+drive_left() { ! grep -qsw ssd1 /sys/class/nvme-subsystem/*/serial; }
+retry 60 drive_left
 note "the drive is back"
 echo 1 >/sys/bus/pci/rescan
 drive_present() { # the controller comes before its namespace, and the node before the disk
