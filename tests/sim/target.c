@@ -136,9 +136,12 @@ static void worker_check_idle(const struct worker *worker)
 		  "worker %u: somebody waits", worker->index);
 	SIM_CHECK(!tcp->zc_sends || tcp->zc_n_free == TCP_ZC_SENDS,
 		  "worker %u: zero-copy sends are missing", worker->index);
-	SIM_CHECK(sim_ring_buffers(&worker->loop) == TCP_RX_BUFFERS,
+	SIM_CHECK(sim_ring_buffers(&worker->loop) == tcp->ring_have,
+		  "worker %u: counts %u receive buffers in the ring, where %u are", worker->index,
+		  tcp->ring_have, sim_ring_buffers(&worker->loop));
+	SIM_CHECK(tcp->ring_have + tcp->n_spare == TCP_RX_BUFFERS,
 		  "worker %u: %u of its receive buffers are missing", worker->index,
-		  TCP_RX_BUFFERS - sim_ring_buffers(&worker->loop));
+		  TCP_RX_BUFFERS - tcp->ring_have - tcp->n_spare);
 }
 
 void sim_target_check_idle(void)

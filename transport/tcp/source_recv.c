@@ -4,8 +4,8 @@
  *
  * - large: up to 256 KiB into a buffer that the kernel takes from the worker's ring when bytes are
  *   there, so that idle connections hold none;
- * - placed: payload straight into the command's own buffer, and the next header behind it into the
- *   connection's small buffer, by one RECVMSG;
+ * - placed: payload straight into the command's own buffer, and the next few headers behind it into
+ *   the connection's small buffer, by one RECVMSG;
  * - small: while large transfers are granted, headers are read with 4 KiB, so that the payload stays
  *   in the socket until it can be placed. Also taken when the worker's buffers have run out: a
  *   connection can always receive, whatever the others hold.
@@ -18,18 +18,53 @@
 #include "base/log.h"
 #include "transport/tcp/tcp.h"
 
-enum { BUFFER_GROUP = 0 };
+enum {
+	BUFFER_GROUP = 0,
+	RING_REVIEW = 256, /* receives until one buffer less is tried */
+};
 
 static char *buffer_address(const struct tcp_worker *tcp, unsigned id)
 {
 	return tcp->rx_memory + (size_t)id * TCP_RX_BUFFER;
 }
 
+/*
+ * The kernel takes the buffers of the ring in turn. Only as many lie there as receives have needed at a time,
+ * and those used last come first: so data comes to memory that the caches still hold.
+ */
+static void ring_fill(struct tcp_worker *tcp)
+{
+	while (tcp->ring_have < tcp->ring_want && tcp->n_spare) {
+		uint16_t id = tcp->spare[--tcp->n_spare];
+
+		io_uring_buf_ring_add(tcp->ring, buffer_address(tcp, id), TCP_RX_BUFFER, id,
+				      io_uring_buf_ring_mask(TCP_RX_BUFFERS), 0);
+		io_uring_buf_ring_advance(tcp->ring, 1);
+		tcp->ring_have++;
+	}
+}
+
+/* A receive found none. False: there are no more. */
+static bool ring_more(struct tcp_worker *tcp)
+{
+	if (!tcp->n_spare)
+		return false;
+	tcp->ring_want = tcp->ring_have + 1;
+	ring_fill(tcp);
+	return true;
+}
+
+static void buffer_taken(struct tcp_worker *tcp)
+{
+	tcp->ring_have--;
+	if (++tcp->ring_taken % RING_REVIEW == 0 && tcp->ring_want > 1)
+		tcp->ring_want--;
+}
+
 static void buffer_put(struct tcp_worker *tcp, unsigned id)
 {
-	io_uring_buf_ring_add(tcp->ring, buffer_address(tcp, id), TCP_RX_BUFFER, (unsigned short)id,
-			      io_uring_buf_ring_mask(TCP_RX_BUFFERS), 0);
-	io_uring_buf_ring_advance(tcp->ring, 1);
+	tcp->spare[tcp->n_spare++] = (uint16_t)id;
+	ring_fill(tcp);
 }
 
 uint64_t recv_worker_bytes(void)
@@ -54,8 +89,12 @@ int recv_worker_init(struct tcp_worker *tcp)
 		tcp->rx_memory = NULL;
 		return rc;
 	}
-	for (unsigned id = 0; id < TCP_RX_BUFFERS; id++)
-		buffer_put(tcp, id);
+	while (tcp->n_spare < TCP_RX_BUFFERS) {
+		tcp->spare[tcp->n_spare] = (uint16_t)tcp->n_spare;
+		tcp->n_spare++;
+	}
+	tcp->ring_want = 1;
+	ring_fill(tcp);
 	return 0;
 }
 
@@ -78,6 +117,7 @@ static void deliver(struct conn *conn, const uint8_t *buf, size_t len, int buffe
 		/* Paused: kept until parsing goes on. */
 		conn->held =
 			(struct rx_held){ .p = buf + used, .len = len - used, .buffer = buffer };
+		ring_fill(conn->tcp);
 		return;
 	}
 	if (buffer >= 0)
@@ -108,7 +148,7 @@ static void recv_offer_held(struct conn *conn)
 static void recv_failed(struct conn *conn, int res)
 {
 	if (res == -ENOBUFS) {
-		conn->rx_no_buffers = true;
+		conn->rx_no_buffers = !ring_more(conn->tcp);
 		conn_receive(conn);
 	} else if (res == -EAGAIN || res == -EINTR) {
 		conn_receive(conn);
@@ -129,6 +169,8 @@ static void recv_done(struct op *op, int res, uint32_t flags)
 	int buffer = flags & IORING_CQE_F_BUFFER ? (int)(flags >> IORING_CQE_BUFFER_SHIFT) : -1;
 	uint32_t place = conn->rx_place;
 
+	if (buffer >= 0)
+		buffer_taken(conn->tcp);
 	conn->rx_armed = false;
 	conn->rx_place = 0;
 	conn->rx_poll_first = !(flags & IORING_CQE_F_SOCK_NONEMPTY);
@@ -172,7 +214,7 @@ static bool arm_placed(struct conn *conn, struct io_uring_sqe *sqe)
 			(int)ARRAY_SIZE(conn->rx_iov) - 1);
 	if (n < 0)
 		return false;
-	conn->rx_iov[n] = (struct iovec){ conn->small, sizeof(conn->small) };
+	conn->rx_iov[n] = (struct iovec){ conn->small, TCP_PLACE_TAIL };
 	conn->rx_msg = (struct msghdr){ .msg_iov = conn->rx_iov, .msg_iovlen = (size_t)n + 1 };
 	conn->rx_place = len;
 	io_uring_prep_recvmsg(sqe, conn->fd, &conn->rx_msg, 0);

@@ -16,6 +16,7 @@ extern const struct transport_ops tcp_transport;
 enum tcp_limits {
 	TCP_SMALL = 4096,        /* a connection's own receive buffer */
 	TCP_PLACE_MIN = 16384,   /* payload worth a receive of its own into its destination */
+	TCP_PLACE_TAIL = 512,    /* what is received behind it: more would be payload, to be copied */
 	TCP_LARGE_R2T = 65536,   /* granted bytes from which on headers are read with small receives */
 	TCP_RX_BUFFERS = 32,     /* large receive buffers of a worker, a power of two */
 	TCP_RX_BUFFER = 262144,
@@ -141,7 +142,7 @@ struct conn {
 	const struct byte_source *source;
 	struct rx rx;
 	bool rx_armed;
-	bool rx_poll_first;
+	bool rx_poll_first;  /* nothing was left in the socket, or that is not known */
 	bool rx_no_buffers;  /* the shared buffers had run out: use the own one */
 	struct op rx_op;
 	struct msghdr rx_msg;
@@ -193,6 +194,11 @@ struct tcp_worker {
 	/* Source recv. */
 	struct io_uring_buf_ring *ring;
 	char *rx_memory;
+	unsigned ring_have;  /* buffers in the ring, with those of receives that are not seen yet */
+	unsigned ring_want;  /* that are to be there */
+	unsigned ring_taken; /* receives that took one */
+	unsigned n_spare;
+	uint16_t spare[TCP_RX_BUFFERS]; /* the others that nobody holds; the last one used is the last */
 	/* Source zcrx. */
 	struct zcrx *zcrx[TCP_ZCRX_QUEUES]; /* NULL: there is none in that place; owned */
 	/* Zero-copy sends. */
