@@ -86,8 +86,30 @@ uint16_t cmd_need(struct cmd *cmd, enum cmd_data direction, uint32_t len,
 
 /* ------------------------------------------------------------------------------------------ memory */
 
-/* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
-enum { AHEAD_WRITTEN = 16 * CACHE_LINE };
+enum {
+	/* Bytes of a write that are fetched before they are written. The hardware sees by then what comes next. */
+	AHEAD_WRITTEN = 16 * CACHE_LINE,
+	/* A longer write fills the caches by itself. */
+	STREAM_MAX = 512 << 10,
+};
+
+/* Is there so much memory that nobody needs it? The lower half of the pool is for who has to have some. */
+static bool memory_to_spare(const struct worker *worker, uint64_t need)
+{
+	uint64_t size = (uint64_t)worker->pool.pages << POOL_MIN_SHIFT;
+
+	return !worker->memory_starved && need + size / 2 <= worker->pool.free_bytes;
+}
+
+/* One that is alone has nothing to be faster than: it would only be done later. */
+static bool write_streams(const struct cmd *cmd)
+{
+	uint32_t least = cmd->ns->backend->limits.stream_min;
+
+	return least && cmd->data_len >= least && cmd->data_len <= STREAM_MAX &&
+	       (cmd->in_capsule || cmd->queue->n_busy > 2) &&
+	       memory_to_spare(cmd->queue->worker, pool_piece_bytes(cmd->data_len));
+}
 
 /* Read and Write of a backend that has its blocks in memory need no buffer. */
 static bool cmd_map(struct cmd *cmd)
@@ -100,7 +122,8 @@ static bool cmd_map(struct cmd *cmd)
 	if (!cmd->queue->qid || !ns || !ns->backend->ops->map || (sqe->flags & NVME_FUSE_MASK))
 		return false;
 	if (!(sqe->opcode == NVME_IO_READ && cmd->data_len <= cmd->queue->map_reads) &&
-	    !(sqe->opcode == NVME_IO_WRITE && cmd->queue->map_writes))
+	    !(sqe->opcode == NVME_IO_WRITE && cmd->queue->map_writes &&
+	      !(cmd->in_capsule && write_streams(cmd))))
 		return false;
 	slba = le32_get(sqe->cdw10) | (uint64_t)le32_get(sqe->cdw11) << 32;
 	if (!io_may_map(cmd))
@@ -186,17 +209,28 @@ static bool memory_above_reserve(const struct cmd *cmd)
 	return memory_need(cmd) + (size >> CAPSULE_RESERVE_SHIFT) <= pool->free_bytes;
 }
 
-/* The lower half of the pool is the commands' alone. */
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span)
 {
 	struct pool *pool = &queue->worker->pool;
-	uint64_t size = (uint64_t)pool->pages << POOL_MIN_SHIFT, need = pool_piece_bytes(len);
+	uint64_t need = pool_piece_bytes(len);
 
-	if (queue->worker->memory_starved || !queue_in_share(queue, need) ||
-	    need + size / 2 > pool->free_bytes || pool_get(pool, len, span))
+	if (!memory_to_spare(queue->worker, need) || !queue_in_share(queue, need) ||
+	    pool_get(pool, len, span))
 		return false;
 	queue->memory_bytes += need;
 	return true;
+}
+
+void cmd_ask(struct cmd *cmd)
+{
+	struct span span;
+
+	if (cmd->memory != CMD_MEMORY_MAPPED || !write_streams(cmd) || !io_may_unmap(cmd) ||
+	    !queue_memory_get(cmd->queue, cmd->data_len, &span))
+		return;
+	io_unmap(cmd);
+	cmd->span0 = span;
+	cmd->memory = CMD_MEMORY_POOL;
 }
 
 void queue_memory_put(struct queue *queue, const struct span *span)

@@ -160,6 +160,12 @@ void cmd_cancel(struct cmd *cmd);
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span);
 void queue_memory_put(struct queue *queue, const struct span *span);
 
+/*
+ * The host is about to be asked for the first of the data of the write @cmd: chooses anew where it comes to,
+ * for which it was too early when the command began.
+ */
+void cmd_ask(struct cmd *cmd);
+
 /* The one setter. Asserts that the transition is legal. */
 void cmd_set_state(struct cmd *cmd, enum cmd_state state);
 

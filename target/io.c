@@ -254,6 +254,12 @@ void io_unmap(struct cmd *cmd)
 	cmd->modifying = false;
 }
 
+bool io_may_unmap(const struct cmd *cmd)
+{
+	/* Who closes a fence counts those that are mapped, and waits until they have ended. */
+	return !__atomic_load_n(&cmd->ns->fenced, __ATOMIC_RELAXED);
+}
+
 static void rw_done(struct backend_io *io, int error)
 {
 	struct cmd *cmd = container_of(io, struct cmd, io);

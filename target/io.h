@@ -39,6 +39,8 @@ uint16_t io_parse(struct cmd *cmd);
  * True for a write takes its blocks, until io_unmap() or its end; never where fused commands are used.
  */
 bool io_may_map(struct cmd *cmd);
+/* May it have a buffer after all, before any data of it moved? */
+bool io_may_unmap(const struct cmd *cmd);
 /* It was not mapped after all. */
 void io_unmap(struct cmd *cmd);
 

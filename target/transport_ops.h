@@ -2,9 +2,9 @@
 /*
  * PORT: what the core asks of a transport. Of the core it calls queue_init and queue_fini,
  * queue_cmd_get and queue_cmd_find, queue_memory_get and queue_memory_put, queue_may_end, cmd_begin,
- * cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept and worker_connection_put. All calls
- * about a queue are made on its worker's thread. Of listeners it calls listener_why(), listener_facts()
- * and listener_lost().
+ * cmd_ask, cmd_fetched, cmd_release, cmd_cancel, queue_gone, worker_accept and worker_connection_put. All
+ * calls about a queue are made on its worker's thread. Of listeners it calls listener_why(),
+ * listener_facts() and listener_lost().
  */
 #ifndef SLUICE_TARGET_TRANSPORT_OPS_H
 #define SLUICE_TARGET_TRANSPORT_OPS_H

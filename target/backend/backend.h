@@ -83,6 +83,8 @@ struct backend_limits {
 				   drive takes scattered memory by whole pages only */
 	uint32_t max_transfer;  /* bytes in one READ or WRITE */
 	uint32_t max_segments;  /* spans that go to the kernel at once; an I/O of more goes in parts */
+	uint32_t stream_min;    /* bytes of a WRITE that is faster from a buffer that the caches hold than
+				   straight to memory that map() lends; 0: none is */
 	bool direct;            /* bypasses the page cache */
 	bool fixed;             /* takes fixed buffers */
 	bool volatile_cache;    /* FLUSH means something */

@@ -15,7 +15,7 @@ enum {
 	/* Zeroing goes on for so many bytes before the loop gets its turn. */
 	RAM_STRIDE = 4 << 20,
 	/* A write of as many is copied past the caches: half the time, and others keep what they have there. */
-	RAM_STREAM_MIN = 16 << 10,
+	RAM_STREAM_MIN = 8 << 10,
 };
 
 struct ram {
@@ -58,6 +58,7 @@ static int ram_open(const struct config_namespace *config, struct backend **out,
 	ram->backend.ops = &backend_ram;
 	ram->backend.memory_bytes = spec.size;
 	ram->backend.limits = (struct backend_limits){
+		.stream_min = RAM_STREAM_MIN,
 		.size = size,
 		.block_shift = (uint8_t)shift,
 		.phys_shift = (uint8_t)MAX(shift, RAM_PHYS_SHIFT),
