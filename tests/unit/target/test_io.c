@@ -399,6 +399,68 @@ static void commands_wait_for_memory(void **state)
 		fake_finish(&held[i]);
 }
 
+static void ask_here(void *arg)
+{
+	list_for_each(cmd, &io_conn[0].queue.live, struct cmd, link)
+		cmd_ask(cmd);
+	(void)arg;
+}
+
+/* How many of the commands of queue 1 have a buffer when their data is asked for. */
+static unsigned buffers_when_asked(void)
+{
+	unsigned n = 0;
+
+	fake_on(&workers[0], ask_here, NULL);
+	list_for_each(cmd, &io_conn[0].queue.live, struct cmd, link)
+		n += cmd->memory == CMD_MEMORY_POOL;
+	return n;
+}
+
+/* Long writes to memory, beside others and with memory to spare, come to a buffer that the caches hold. */
+static void long_writes_get_a_buffer_when_asked(void **state)
+{
+	static struct fake_call calls[5];
+	static uint8_t data[5][16 * IO_BLOCK];
+	struct io_memory memory;
+
+	(void)state;
+	io_conn[0].hold_fetch = true;
+	for (unsigned i = 0; i < 4; i++) {
+		struct io io = { NVME_IO_WRITE, .slba = i * 16, .nlb = i == 3 ? 15 : 16,
+				 .in = data[i] };
+
+		io_pattern(data[i], sizeof(data[i]), 80 + i);
+		io_begin(&io_conn[0], &io, &calls[i]);
+		/* One or two would only be done later. */
+		if (i < 2)
+			assert_int_equal(buffers_when_asked(), 0);
+	}
+	io_memory_take(&memory, &workers[0], FAKE_MEMORY / 2 - IO_MEMORY_RESERVE);
+	assert_int_equal(buffers_when_asked(), 0);
+	io_memory_put(&memory);
+	__atomic_store_n(&io_ns(1)->fenced, true, __ATOMIC_RELAXED);
+	assert_int_equal(buffers_when_asked(), 0);
+	__atomic_store_n(&io_ns(1)->fenced, false, __ATOMIC_RELAXED);
+	assert_int_equal(buffers_when_asked(), 3); /* not the one of less than 8 KiB */
+	assert_int_equal(io_conn[0].queue.memory_bytes, 3 * sizeof(data[0]));
+	/* In a capsule the data is there. */
+	io_pattern(data[4], sizeof(data[4]), 84);
+	io_begin(&io_conn[0],
+		 &(struct io){ NVME_IO_WRITE, .slba = 64, .nlb = 16, .in = data[4],
+			       .in_capsule = true },
+		 &calls[4]);
+	assert_int_equal(buffers_when_asked(), 4);
+	io_release_fetches(&io_conn[0]);
+	for (unsigned i = 0; i < 5; i++) {
+		uint32_t nlb = i == 3 ? 15 : 16;
+
+		assert_int_equal(fake_finish(&calls[i]), 0);
+		assert_int_equal(read_at(1, i * 16, nlb, b), 0);
+		assert_memory_equal(b, data[i], nlb * IO_BLOCK);
+	}
+}
+
 /*
  * A namespace whose disk keeps what came in capsules gets no more when four fifths of the memory are its
  * own; another one still does.
@@ -532,6 +594,7 @@ int main(void)
 		TEST(verify),
 		TEST(shortage_of_memory),
 		TEST(commands_wait_for_memory),
+		TEST(long_writes_get_a_buffer_when_asked),
 		TEST(capsules_leave_memory_to_other_namespaces),
 		TEST(reserve_is_left_alone),
 		TEST(abort_ends_stuck_io),
