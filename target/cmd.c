@@ -91,6 +91,7 @@ enum {
 	AHEAD_WRITTEN = 16 * CACHE_LINE,
 	/* A longer write fills the caches by itself. */
 	STREAM_MAX = 512 << 10,
+	STREAM_BUSY = 2,
 };
 
 /* Is there so much memory that nobody needs it? The lower half of the pool is for who has to have some. */
@@ -101,14 +102,19 @@ static bool memory_to_spare(const struct worker *worker, uint64_t need)
 	return !worker->memory_starved && need + size / 2 <= worker->pool.free_bytes;
 }
 
-/* One that is alone has nothing to be faster than: it would only be done later. */
+/*
+ * A queue with a command or two has nothing that could be done meanwhile: by a buffer they would only be done
+ * later. Who waits for memory on the queue comes first.
+ */
 static bool write_streams(const struct cmd *cmd)
 {
+	const struct queue *queue = cmd->queue;
 	uint32_t least = cmd->ns->backend->limits.stream_min;
 
-	return least && cmd->data_len >= least && cmd->data_len <= STREAM_MAX &&
-	       (cmd->in_capsule || cmd->queue->n_busy > 2) &&
-	       memory_to_spare(cmd->queue->worker, pool_piece_bytes(cmd->data_len));
+	return queue->stream_writes && least && cmd->data_len >= least &&
+	       cmd->data_len <= STREAM_MAX && (cmd->in_capsule || queue->n_busy > STREAM_BUSY) &&
+	       list_empty(&queue->memory_waiters) &&
+	       memory_to_spare(queue->worker, pool_piece_bytes(cmd->data_len));
 }
 
 /* Read and Write of a backend that has its blocks in memory need no buffer. */

@@ -154,8 +154,8 @@ void cmd_release(struct cmd *cmd);
 void cmd_cancel(struct cmd *cmd);
 
 /*
- * Memory of the worker's pool for the transport's own use, for a short time: @len bytes, which count as the
- * commands' of @queue. False: there is none to spare. Commands that find the pool empty come first.
+ * Memory of the worker's pool that is not needed but useful, for a short time: @len bytes, which count as
+ * the commands' of @queue. False: there is none to spare. Commands that find the pool empty come first.
  */
 bool queue_memory_get(struct queue *queue, uint32_t len, struct span *span);
 void queue_memory_put(struct queue *queue, const struct span *span);

@@ -107,6 +107,7 @@ void queue_init(struct queue *queue, const struct transport_ops *ops, struct lis
 		.depth = 1,
 		.host = "",
 		.map_writes = true,
+		.stream_writes = true,
 		.map_reads = UINT32_MAX,
 		.slot0 = slot0,
 		.close_msg.deliver = queue_close_deliver,

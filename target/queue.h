@@ -54,6 +54,7 @@ struct queue {
 	/* transport: may payload come straight to a backend's own memory, and how long a read may be to leave from it */
 	bool map_writes;
 	uint32_t map_reads;
+	bool stream_writes; /* transport: and may they come to a buffer all the same, where that is faster */
 	bool traffic;      /* a command came since keep alive last looked; other threads clear it */
 	char peer[64];     /* "address:port", for people */
 	char local_address[64]; /* numeric, without port: what the host connected to */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks in memory, gone when the daemon ends. Transports move data straight into and out of it. */
+/*
+ * Blocks in memory, gone when the daemon ends. Transports move data straight into and out of it, but for what
+ * is faster, or safer, by a buffer.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

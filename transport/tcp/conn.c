@@ -129,6 +129,7 @@ void conn_open(struct tcp_worker *tcp, struct listener *listener, int fd)
 	conn->tcp = tcp;
 	conn->fd = fd;
 	conn->zcrx = zcrx;
+	conn->queue.stream_writes = !zcrx; /* what is in chunks has its buffer */
 	conn->source = conn->zcrx ? &source_zcrx : &source_recv;
 	conn->held.buffer = -1;
 	conn->rx_poll_first = true;

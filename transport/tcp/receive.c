@@ -345,7 +345,7 @@ void conn_grant(struct conn *conn)
 		 */
 		if (left > places && conn->r2t_outstanding)
 			return;
-		if (!tcmd->granted && !conn->zcrx)
+		if (!tcmd->granted)
 			cmd_ask(&tcmd->cmd);
 		tcmd->r2t_offset = tcmd->granted;
 		tcmd->r2t_len = MIN(left, room);

@@ -417,11 +417,22 @@ static unsigned buffers_when_asked(void)
 	return n;
 }
 
+static void someone_waits_here(void *arg)
+{
+	list_add_tail(&io_conn[0].queue.memory_waiters, arg);
+}
+
+static void nobody_waits_here(void *arg)
+{
+	list_del(arg);
+}
+
 /* Long writes to memory, beside others and with memory to spare, come to a buffer that the caches hold. */
 static void long_writes_get_a_buffer_when_asked(void **state)
 {
 	static struct fake_call calls[5];
 	static uint8_t data[5][16 * IO_BLOCK];
+	struct list waiter = LIST_INIT(waiter);
 	struct io_memory memory;
 
 	(void)state;
@@ -439,6 +450,9 @@ static void long_writes_get_a_buffer_when_asked(void **state)
 	io_memory_take(&memory, &workers[0], FAKE_MEMORY / 2 - IO_MEMORY_RESERVE);
 	assert_int_equal(buffers_when_asked(), 0);
 	io_memory_put(&memory);
+	fake_on(&workers[0], someone_waits_here, &waiter);
+	assert_int_equal(buffers_when_asked(), 0);
+	fake_on(&workers[0], nobody_waits_here, &waiter);
 	__atomic_store_n(&io_ns(1)->fenced, true, __ATOMIC_RELAXED);
 	assert_int_equal(buffers_when_asked(), 0);
 	__atomic_store_n(&io_ns(1)->fenced, false, __ATOMIC_RELAXED);
